@@ -1,0 +1,153 @@
+//! Who a process is, and when it ends.
+//!
+//! A pid alone is soon somebody else's. A process is its pid together with the time it started, within one
+//! boot of the machine and one pid namespace; nothing here ever goes by age.
+
+use crate::{ShmError, backend};
+use std::{fs, os::fd::AsFd, time::Duration};
+
+/// A process: its pid and when it started, in clock ticks since boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Process id; 0 is nobody.
+    pub pid: u32,
+    /// Clock ticks since boot.
+    pub start: u64,
+}
+
+/// One boot of one machine as seen by one pid namespace: pids mean something only within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Boot {
+    /// The kernel's boot id.
+    pub id: [u8; 16],
+    /// The pid namespace's inode.
+    pub namespace: u64,
+}
+
+impl Identity {
+    /// This process.
+    pub fn me() -> Self {
+        let pid = std::process::id();
+        Self { pid, start: stat(pid).map_or(0, |s| s.start) }
+    }
+
+    /// The process that has this pid now, if it lives.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = stat(pid)?;
+        stat.lives.then_some(Self { pid, start: stat.start })
+    }
+
+    /// Does it still run? A zombie does not.
+    pub fn is_alive(&self) -> bool {
+        self.pid != 0 && Self::of(self.pid) == Some(*self)
+    }
+
+    /// As one word, which can be claimed atomically. The low half of the start time is enough: it returns
+    /// after a year and a half of uptime.
+    pub fn pack(self) -> u64 {
+        u64::from(self.pid) << 32 | (self.start & 0xffff_ffff)
+    }
+
+    /// Is this the process that packed `word`, and alive?
+    pub fn alive_from(word: u64) -> Option<Self> {
+        let found = Self::of((word >> 32) as u32)?;
+        (found.pack() == word).then_some(found)
+    }
+}
+
+impl Boot {
+    /// The one we run in.
+    pub fn now() -> Self {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let mut id = [0; 16];
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).unwrap_or("0");
+            *byte = u8::from_str_radix(pair, 16).unwrap_or(0);
+        }
+        let namespace =
+            fs::metadata("/proc/self/ns/pid").map_or(0, |m| std::os::unix::fs::MetadataExt::ino(&m));
+        Self { id, namespace }
+    }
+}
+
+struct Stat {
+    lives: bool,
+    start: u64,
+}
+
+/// State and start time from `/proc`. The command's name may hold spaces and brackets, so fields are counted
+/// from the last bracket.
+fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
+    let state = fields.next()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    Some(Stat { lives: !matches!(state, "Z" | "X" | "x"), start })
+}
+
+/// Tells when a process ends, at once and without polling (the portable backend polls).
+#[derive(Debug)]
+pub struct Watch {
+    identity: Identity,
+    inner: backend::Watch,
+}
+
+impl Watch {
+    /// Watches a process; `None` when it is already gone.
+    pub fn new(identity: Identity) -> Result<Option<Self>, ShmError> {
+        let Some(inner) = backend::Watch::open(identity.pid)? else { return Ok(None) };
+        // The pid may have changed hands before it was opened, but not since.
+        Ok(identity.is_alive().then_some(Self { identity, inner }))
+    }
+
+    /// Whom it watches.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Waits for the end; true when it has come. `None` waits for ever.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        self.inner.wait(self.identity, timeout)
+    }
+
+    /// Has it ended?
+    pub fn ended(&self) -> bool {
+        self.wait(Some(Duration::ZERO))
+    }
+
+    /// The descriptor that becomes readable at the end, on systems that have such a thing.
+    pub fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.inner.descriptor().map(AsFd::as_fd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_killed_process_is_known_as_such_even_before_it_is_reaped() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let identity = Identity::of(child.id()).unwrap();
+        assert!(identity.is_alive());
+        assert_eq!(Identity::alive_from(identity.pack()), Some(identity));
+        let watch = Watch::new(identity).unwrap().unwrap();
+        assert!(!watch.ended());
+        child.kill().unwrap();
+        assert!(watch.wait(Some(Duration::from_secs(10))));
+        assert!(!identity.is_alive(), "a zombie is not alive");
+        child.wait().unwrap();
+        assert!(Watch::new(identity).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_start_time_is_another_process() {
+        let me = Identity::me();
+        assert!(me.is_alive());
+        assert!(!Identity { start: me.start + 1, ..me }.is_alive());
+        assert!(!Identity { pid: 0, start: 0 }.is_alive());
+        assert_ne!(Boot::now().id, [0; 16]);
+    }
+}

@@ -1,0 +1,89 @@
+//! A record with one writer that any number of readers copy without locks, and never torn.
+//!
+//! The serial number is odd while the record is being written. A reader that finds it odd, or different
+//! after copying, has nothing; it never waits for the writer, and the writer never waits for it. A writer
+//! killed half-way leaves an odd number: its record is simply not there.
+
+use crate::sync::{AtomicU64, Ordering, SyncPoint};
+
+/// The writer's side: `words[0]` is the sequence word, the rest is the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'a> {
+    words: &'a [AtomicU64],
+}
+
+impl<'a> Slot<'a> {
+    /// A slot over `words`, of which the first is the sequence word.
+    pub fn over(words: &'a [AtomicU64]) -> Self {
+        assert!(!words.is_empty(), "a slot needs its sequence word");
+        Self { words }
+    }
+
+    /// Marks the slot as being written and returns the record's words to store to (relaxed).
+    #[inline]
+    pub fn begin(&self, serial: u64) -> &'a [AtomicU64] {
+        self.words[0].store(serial << 1 | 1, Ordering::Relaxed);
+        SyncPoint::SlotWriteBegin.fence(Ordering::Release);
+        &self.words[1..]
+    }
+
+    /// Marks the slot as complete.
+    #[inline]
+    pub fn end(&self, serial: u64) {
+        self.words[0].store((serial + 1) << 1, SyncPoint::SlotWriteEnd.order(Ordering::Release));
+    }
+}
+
+/// The readers' side of a [`Slot`].
+#[derive(Clone, Copy, Debug)]
+pub struct SlotReader<'a> {
+    words: &'a [AtomicU64],
+}
+
+impl<'a> SlotReader<'a> {
+    /// A reader over the same words as the writer's.
+    pub fn over(words: &'a [AtomicU64]) -> Self {
+        assert!(!words.is_empty(), "a slot needs its sequence word");
+        Self { words }
+    }
+
+    /// The serial of the complete record in the slot, if there is one.
+    pub fn serial(&self) -> Option<u64> {
+        let seen = self.words[0].load(Ordering::Relaxed);
+        (seen != 0 && seen & 1 == 0).then(|| (seen >> 1) - 1)
+    }
+
+    /// Copies the beginning of the record, as much as `into` holds, and returns its serial.
+    #[inline]
+    pub fn read(&self, into: &mut [u64]) -> Option<u64> {
+        let before = self.words[0].load(SyncPoint::SlotReadBegin.order(Ordering::Acquire));
+        if before == 0 || before & 1 == 1 {
+            return None;
+        }
+        for (to, from) in into.iter_mut().zip(&self.words[1..]) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        SyncPoint::SlotReadEnd.fence(Ordering::Acquire);
+        (self.words[0].load(Ordering::Relaxed) == before).then(|| (before >> 1) - 1)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_written_record_is_not_there() {
+        let words: Vec<AtomicU64> = (0..4).map(|_| AtomicU64::new(0)).collect();
+        let (slot, reader) = (Slot::over(&words), SlotReader::over(&words));
+        let mut copy = [0; 3];
+        assert_eq!(reader.read(&mut copy), None);
+        let record = slot.begin(0);
+        record[1].store(5, Ordering::Relaxed);
+        assert_eq!(reader.read(&mut copy), None);
+        slot.end(0);
+        assert_eq!(reader.read(&mut copy), Some(0));
+        assert_eq!(copy, [0, 5, 0]);
+        assert_eq!(reader.serial(), Some(0));
+    }
+}
