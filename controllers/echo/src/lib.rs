@@ -1,0 +1,58 @@
+//! Commands what it sees: joint positions and velocities of the state, the ref `bias` added to every effort.
+//!
+//! It does as little as a controller can, so what a round of it costs is what Phalanx costs.
+#![forbid(unsafe_code)]
+
+use phalanx::{Description, Field, Handle, Inputs, Outputs, RHController, Result, Setup, Verdict};
+use std::time::{Duration, Instant};
+
+/// Parameters of the controller.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Time to work in every solve, µs. Default 0.
+    pub busy_us: f64,
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Echo {
+    busy: Duration,
+    state: [Handle<f32>; 3],
+    cmd: [Handle<f32>; 3],
+    bias: Handle<f32>,
+}
+
+impl RHController for Echo {
+    fn describe(setup: &Setup) -> Result<Description> {
+        setup.params::<Params>()?;
+        let bias = Field::new("bias", "N m or N", "added to the effort of every joint");
+        Ok(Description { refs: vec![bias], ..Description::default() })
+    }
+
+    fn build(setup: &Setup, _row: usize) -> Result<Self> {
+        Ok(Self {
+            busy: Duration::from_secs_f64(setup.params::<Params>()?.busy_us.clamp(0.0, 1e9) * 1e-6),
+            state: [setup.state("joint_q")?, setup.state("joint_v")?, setup.state("joint_effort")?],
+            cmd: [setup.cmd("joint_q")?, setup.cmd("joint_v")?, setup.cmd("joint_effort")?],
+            bias: setup.refs("bias")?,
+        })
+    }
+
+    fn reset(&mut self) {}
+
+    fn solve(&mut self, inputs: &mut Inputs<'_>, outputs: &mut Outputs<'_>) -> Verdict {
+        for (from, to) in self.state.into_iter().zip(self.cmd) {
+            outputs.set(to, inputs.get(from));
+        }
+        let bias = inputs.scalar(self.bias);
+        outputs.get(self.cmd[2]).iter_mut().for_each(|effort| *effort += bias);
+        if !self.busy.is_zero() {
+            let until = Instant::now() + self.busy;
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+        }
+        Verdict::Solved
+    }
+}

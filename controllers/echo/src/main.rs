@@ -1,0 +1,5 @@
+//! The echo controller as a worker of its own.
+
+fn main() -> std::process::ExitCode {
+    phalanx::worker_main::<phalanx_echo::Echo>()
+}

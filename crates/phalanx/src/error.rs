@@ -1,0 +1,147 @@
+//! Errors are for misuse and for a vanished server; what happens to a row is an [`crate::Outcome`].
+
+use crate::{plan::PlanError, rates::RatesError, robot::RobotError};
+use phalanx_shm::ShmError;
+use std::time::Duration;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The arena.
+    #[error(transparent)]
+    Shm(#[from] ShmError),
+    /// The robot's description.
+    #[error(transparent)]
+    Robot(#[from] RobotError),
+    /// The CPU plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Rates that do not divide.
+    #[error(transparent)]
+    Rates(#[from] RatesError),
+    /// A setting is missing, unknown or out of range.
+    #[error("config: {0}")]
+    Config(String),
+    /// A field, row or mask that does not fit.
+    #[error("{0}")]
+    Misuse(String),
+    /// A row was asked for while an earlier round of it is still in flight.
+    #[error("row {row} is in flight in round {round}: wait for that round before asking for the row again")]
+    InFlight {
+        /// The row.
+        row: usize,
+        /// The round it is in.
+        round: u64,
+    },
+    /// The client's idea of the fields is not the cluster's.
+    #[error("the cluster's schema is not the one expected:\n{}", .0.join("\n"))]
+    SchemaMismatch(Vec<String>),
+    /// The cluster is not ready yet.
+    #[error("cluster {name:?} is starting: {built} of {rows} rows are built; try again in a moment")]
+    Starting {
+        /// Its name.
+        name: String,
+        /// Rows built so far.
+        built: usize,
+        /// Rows in all.
+        rows: usize,
+    },
+    /// Somebody else is the client.
+    #[error(
+        "cluster {name:?} already has a client, process {pid}; a cluster has one writer (attach an observer, or end that process)"
+    )]
+    ClientTaken {
+        /// Its name.
+        name: String,
+        /// The client.
+        pid: u32,
+    },
+    /// Somebody else is the operator.
+    #[error("cluster {name:?} already has an operator, process {pid}")]
+    OperatorTaken {
+        /// Its name.
+        name: String,
+        /// The operator.
+        pid: u32,
+    },
+    /// The controllers could not be started.
+    #[error("{0}")]
+    Start(StartError),
+    /// A round took longer than its whole-call timeout. Its rows stay late; the cluster can be used on.
+    #[error("round {round} did not finish within {timeout:?}: {}; use a deadline to get late rows as an outcome, `phalanx logs`, or `phalanx restart` to replace a worker", waiting(.rows, .pids))]
+    Timeout {
+        /// The round.
+        round: u64,
+        /// The limit.
+        timeout: Duration,
+        /// Rows without an answer (the first few).
+        rows: Vec<usize>,
+        /// Workers they belong to.
+        pids: Vec<u32>,
+    },
+    /// The server is gone.
+    #[error("the server of cluster {name:?} (pid {pid}) is gone{why}; start it again and attach anew")]
+    ServerGone {
+        /// Its name.
+        name: String,
+        /// Who it was.
+        pid: u32,
+        /// More, if known.
+        why: String,
+    },
+    /// The caller's own interrupt check asked to stop waiting.
+    #[error("interrupted while waiting for round {round}; its rows are late, the cluster can be used on")]
+    Interrupted {
+        /// The round.
+        round: u64,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {op} {}: {source}", .path.display())]
+    File {
+        /// What was tried.
+        op: &'static str,
+        /// Which.
+        path: std::path::PathBuf,
+        /// The answer.
+        source: std::io::Error,
+    },
+}
+
+/// Shorthand.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A worker that did not come up.
+#[derive(Debug, Clone)]
+pub struct StartError {
+    /// Which worker, if one is to blame.
+    pub worker: Option<usize>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// What happened.
+    pub what: String,
+    /// The last lines it printed.
+    pub log: Vec<String>,
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.worker, self.pid) {
+            (Some(worker), Some(pid)) => {
+                write!(f, "worker {worker} (pid {pid}) did not start: {}", self.what)?
+            }
+            (Some(worker), None) => write!(f, "worker {worker} did not start: {}", self.what)?,
+            _ => write!(f, "the controllers did not start: {}", self.what)?,
+        }
+        if !self.log.is_empty() {
+            write!(f, "\nits last words:")?;
+        }
+        self.log.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+fn waiting(rows: &[usize], pids: &[u32]) -> String {
+    let rows: Vec<_> = rows.iter().map(ToString::to_string).collect();
+    let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
+    format!("waiting for row {} (worker pid {})", rows.join(", "), pids.join(", "))
+}

@@ -1,0 +1,271 @@
+//! Which executable a cluster's workers are, and how an executable becomes one.
+//!
+//! A worker is a fresh process, never a fork of the simulator. Its server tells it through the environment
+//! what it is; [`worker_main`] and [`become_worker`] take it from there. The user's own program can be its own
+//! worker: call [`become_worker`] first thing in `main`.
+
+use crate::{
+    Error, Result,
+    controller::{Description, RHController, RHGroup, Setup},
+    worker::{self, NoProbe, Probe, Ticket},
+};
+use std::{
+    ffi::OsString,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+/// Makes a process describe its controller instead of working: JSON of a [`Setup`] in, of a
+/// [`Description`] out.
+const DESCRIBE: &str = "PHALANX_DESCRIBE";
+/// Chooses among the controllers of one executable.
+const CONTROLLER: &str = "PHALANX_CONTROLLER";
+
+/// A controller type an executable can host.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    describe: fn(&Setup) -> Result<Description>,
+    run: fn(&Ticket) -> Result<()>,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Entry({})", self.name)
+    }
+}
+
+impl Entry {
+    /// One controller per row, one thread per worker.
+    pub fn new<T: RHController>(name: &'static str) -> Self {
+        Self { name, describe: T::describe, run: |ticket| worker::run_single::<T, _>(ticket, NoProbe) }
+    }
+
+    /// One controller per row, as many threads per worker as `[cpu] threads` says.
+    pub fn threaded<T: RHController + Send>(name: &'static str) -> Self {
+        Self {
+            name,
+            describe: |setup| Ok(Description { threads: true, ..T::describe(setup)? }),
+            run: |ticket| worker::run_threads::<T>(ticket),
+        }
+    }
+
+    /// All rows of a worker at once.
+    pub fn group<G: RHGroup>(name: &'static str) -> Self {
+        Self { name, describe: G::describe, run: worker::run_group::<G> }
+    }
+
+    /// One controller per row, watched by a probe. For fault tests.
+    pub fn probed<T: RHController, P: Probe + Default>(name: &'static str) -> Self {
+        Self { name, describe: T::describe, run: |ticket| worker::run_single::<T, _>(ticket, P::default()) }
+    }
+}
+
+/// If a server started this process as a worker, works and never returns; otherwise returns at once.
+pub fn become_worker(entries: &[Entry]) {
+    if let Some(code) = work(entries) {
+        std::process::exit(code);
+    }
+}
+
+/// The `main` of an executable that hosts one controller type and does nothing else.
+pub fn worker_main<T: RHController>() -> ExitCode {
+    become_worker(&[Entry::new::<T>("controller")]);
+    let me = std::env::args().next().unwrap_or_else(|| "this program".into());
+    eprintln!(
+        "{me} is a controller for Phalanx. Start a cluster of it with\n  phalanx serve {me} --name NAME -n ROWS"
+    );
+    ExitCode::from(2)
+}
+
+fn work(entries: &[Entry]) -> Option<i32> {
+    let ticket = std::env::var(Ticket::VARIABLE).ok();
+    let describe = std::env::var_os(DESCRIBE).is_some();
+    if ticket.is_none() && !describe {
+        return None;
+    }
+    let wanted = std::env::var(CONTROLLER).unwrap_or_default();
+    let entry = entries.iter().find(|e| e.name == wanted).or(entries.first().filter(|_| wanted.is_empty()));
+    let Some(entry) = entry else {
+        let names: Vec<_> = entries.iter().map(|e| e.name).collect();
+        eprintln!("no controller {wanted:?} here; there are {}", names.join(", "));
+        return Some(2);
+    };
+    let done = match ticket {
+        None => describe_on_stdout(entry),
+        Some(text) => match Ticket::parse(&text) {
+            Some(ticket) => (entry.run)(&ticket),
+            None => Err(Error::Misuse(format!("{}={text:?} is no worker's ticket", Ticket::VARIABLE))),
+        },
+    };
+    Some(match done {
+        Ok(()) => 0,
+        Err(e) => {
+            eprintln!("{e}");
+            3
+        }
+    })
+}
+
+fn describe_on_stdout(entry: &Entry) -> Result<()> {
+    let mut text = String::new();
+    let broken = |e: &dyn std::fmt::Display| Error::Misuse(format!("cannot describe the controller: {e}"));
+    std::io::stdin().read_to_string(&mut text).map_err(|e| broken(&e))?;
+    let config = serde_json::from_str(&text).map_err(|e| broken(&e))?;
+    let setup = Setup { config, schema: crate::schema::Schema { records: Vec::new() } };
+    let described = serde_json::to_string(&(entry.describe)(&setup)?).map_err(|e| broken(&e))?;
+    writeln!(std::io::stdout(), "{described}").map_err(|e| broken(&e))
+}
+
+/// The executable a cluster's workers are.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    /// The name users know it by.
+    pub name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    /// Which of the executable's controllers; empty for the first.
+    hosted: String,
+    /// Known without asking the executable.
+    entry: Option<Entry>,
+}
+
+impl Controller {
+    /// A controller this very executable hosts: its `main` must call [`become_worker`] with this entry first.
+    pub fn here(entry: Entry) -> Result<Self> {
+        let program = std::env::current_exe()
+            .map_err(|e| Error::Misuse(format!("cannot find this program's own file: {e}")))?;
+        // After an upgrade in place the old file is gone, but the running image is still to be had.
+        let program = if program.exists() { program } else { "/proc/self/exe".into() };
+        Ok(Self {
+            name: entry.name.into(),
+            program,
+            args: Vec::new(),
+            hosted: entry.name.into(),
+            entry: Some(entry),
+        })
+    }
+
+    /// Another executable, which hosts one controller by [`worker_main`].
+    pub fn program(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let program = path.canonicalize().map_err(|source| Error::File {
+            op: "find the controller",
+            path: path.into(),
+            source,
+        })?;
+        if !is_executable(&program) {
+            return Err(Error::Config(format!(
+                "{} is no program: the controller is the path of an executable",
+                path.display()
+            )));
+        }
+        let name = program.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        Ok(Self { name, program, args: Vec::new(), hosted: String::new(), entry: None })
+    }
+
+    /// With arguments for the executable.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item: Into<OsString>>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// One of the several controllers that the executable hosts.
+    #[must_use]
+    pub fn hosted(mut self, name: &str) -> Self {
+        self.hosted = name.into();
+        self.name = name.into();
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).env(CONTROLLER, &self.hosted);
+        command
+    }
+
+    /// The command that starts a worker.
+    pub(crate) fn worker_command(&self, ticket: &Ticket) -> Command {
+        let mut command = self.command();
+        command.env(Ticket::VARIABLE, ticket.to_string()).env_remove(DESCRIBE);
+        command
+    }
+
+    /// Asks the controller what it is.
+    pub(crate) fn describe(&self, setup: &Setup) -> Result<Description> {
+        match &self.entry {
+            Some(entry) => (entry.describe)(setup),
+            None => self.ask(setup),
+        }
+    }
+
+    fn ask(&self, setup: &Setup) -> Result<Description> {
+        let fail = |what: String| Error::Config(format!("controller {}: {what}", self.program.display()));
+        let text = serde_json::to_vec(&setup.config).map_err(|e| fail(e.to_string()))?;
+        let mut child = self
+            .command()
+            .env(DESCRIBE, "1")
+            .env_remove(Ticket::VARIABLE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| fail(format!("cannot start: {e}")))?;
+        let patience = std::time::Duration::from_secs_f64(setup.config.start_timeout);
+        let watchdog = Watchdog::start(child.id(), patience);
+        // A program that is no controller may end before it reads; what it printed says more.
+        let _ = child.stdin.take().expect("piped").write_all(&text);
+        let output = child.wait_with_output().map_err(|e| fail(e.to_string()))?;
+        if watchdog.stop() {
+            return Err(fail(format!(
+                "did not say what it is within {patience:?}; does its main call worker_main?"
+            )));
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            return Err(fail(format!("{}: {}", output.status, stderr.trim())));
+        }
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let last = stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(last)
+            .map_err(|e| fail(format!("is no Phalanx controller ({e}); does its main call worker_main?")))
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// Kills a child that takes too long.
+struct Watchdog {
+    done: std::sync::mpsc::Sender<()>,
+    thread: std::thread::JoinHandle<bool>,
+}
+
+impl Watchdog {
+    fn start(pid: u32, patience: std::time::Duration) -> Self {
+        let (done, is_done) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let late = is_done.recv_timeout(patience) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+            if late {
+                // Not reaped yet, so the pid is still this child's.
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(pid as i32),
+                    nix::sys::signal::Signal::SIGKILL,
+                );
+            }
+            late
+        });
+        Self { done, thread }
+    }
+
+    /// True if it had to bite.
+    fn stop(self) -> bool {
+        let _ = self.done.send(());
+        self.thread.join().unwrap_or(false)
+    }
+}

@@ -1,0 +1,118 @@
+//! What a round came to.
+
+use crate::outcome::{Outcome, Reason};
+use serde::Serialize;
+
+/// The outcomes of a round, one per row of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Which round.
+    pub round: u64,
+    /// Monotonic time it was triggered, ns.
+    pub posted_ns: u64,
+    /// Monotonic time all workers had been told, ns.
+    pub asked_ns: u64,
+    /// Monotonic time the last answer was in the client's tables, ns.
+    pub gathered_ns: u64,
+    outcomes: Vec<Outcome>,
+    reasons: Vec<Reason>,
+}
+
+impl Report {
+    /// Words of a round's line for observers.
+    pub(crate) const LINE_WORDS: usize = 6;
+
+    pub(crate) fn new(rows: usize) -> Self {
+        Self {
+            round: 0,
+            posted_ns: 0,
+            asked_ns: 0,
+            gathered_ns: 0,
+            outcomes: vec![Outcome::Idle; rows],
+            reasons: vec![Reason::None; rows],
+        }
+    }
+
+    pub(crate) fn begin(&mut self, round: u64, now: u64) {
+        self.round = round;
+        self.posted_ns = now;
+        self.outcomes.fill(Outcome::Idle);
+        self.reasons.fill(Reason::None);
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, row: usize, outcome: Outcome, reason: Reason) {
+        self.outcomes[row] = outcome;
+        self.reasons[row] = reason;
+    }
+
+    /// Round, times, and rows answered and not, for observers.
+    pub(crate) fn line(&self) -> [u64; Self::LINE_WORDS] {
+        let answered = self.count(Outcome::Solved) + self.count(Outcome::Degraded);
+        let failed = self.count(Outcome::Failed);
+        let missing = self.count(Outcome::Late) + self.count(Outcome::Dead);
+        let counts = (answered as u64) << 32 | (failed as u64) << 16 | missing as u64;
+        [self.round, self.posted_ns, self.asked_ns, self.gathered_ns, counts, 0]
+    }
+
+    /// Each row's outcome.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// Each row's reason for failing.
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+
+    /// The rows with an outcome.
+    pub fn rows(&self, outcome: Outcome) -> impl Iterator<Item = usize> + '_ {
+        self.outcomes.iter().enumerate().filter(move |(_, o)| **o == outcome).map(|(row, _)| row)
+    }
+
+    /// How many rows have an outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.outcomes.iter().filter(|o| **o == outcome).count()
+    }
+
+    /// Did every row that was asked answer usably?
+    pub fn all_solved(&self) -> bool {
+        self.outcomes.iter().all(|o| matches!(o, Outcome::Solved | Outcome::Degraded | Outcome::Idle))
+    }
+
+    /// Time from trigger to the last answer, µs.
+    pub fn total_us(&self) -> f64 {
+        self.gathered_ns.saturating_sub(self.posted_ns) as f64 * 1e-3
+    }
+}
+
+/// Where the time of a round went, µs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Stages {
+    /// Telling all workers.
+    pub post_us: f64,
+    /// Until the first of them turned to it.
+    pub wake_us: f64,
+    /// Until the last of them had finished.
+    pub solve_us: f64,
+    /// Until the last answer was in the client's tables.
+    pub gather_us: f64,
+    /// All of it.
+    pub total_us: f64,
+}
+
+impl Stages {
+    pub(crate) fn new(report: &Report, first_woke: Option<u64>, last_finished: Option<u64>) -> Self {
+        let us = |from: u64, to: u64| to.saturating_sub(from) as f64 * 1e-3;
+        let woke = first_woke.unwrap_or(report.asked_ns);
+        // A worker notes its end after its last answer, which the client may have by then.
+        let finished = last_finished.unwrap_or(report.gathered_ns).clamp(woke, report.gathered_ns.max(woke));
+        Self {
+            post_us: us(report.posted_ns, report.asked_ns),
+            wake_us: us(report.asked_ns, woke),
+            solve_us: us(woke, finished),
+            gather_us: us(finished, report.gathered_ns),
+            total_us: report.total_us(),
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! MJCF: MuJoCo's models, with includes, default classes and keyframes.
+
+use super::error::quoted;
+use super::xml::Element;
+use super::{Joint, JointKind, JointLimits, RobotError, RobotSpec, read_text};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The class of elements that name none.
+const MAIN: &str = "main";
+
+/// Elements that MuJoCo expands while compiling; their bodies and joints are not in the text.
+const GENERATORS: [&str; 4] = ["attach", "replicate", "composite", "flexcomp"];
+
+/// `path` is `None` for a model given as text, which has no folder to include from.
+pub(super) fn parse(text: &str, path: Option<&Path>) -> Result<RobotSpec, RobotError> {
+    let file = path.map_or("<text>".into(), |path| path.display().to_string());
+    let mut root = Element::parse(text, &file)?.expect_tag("mujoco")?;
+    let mut includes = Includes { main: path, read: BTreeSet::new() };
+    includes.read.extend(path.and_then(|path| path.canonicalize().ok()));
+    includes.splice(&mut root, 0, path.and_then(Path::parent).unwrap_or(Path::new("")))?;
+
+    let mut model = Model::new(&root)?;
+    for world in root.all("worldbody") {
+        model.bodies(world, MAIN)?;
+    }
+    let mut slots = model.slots;
+    keyframe(&root, &mut slots)?;
+    let joints = slots.into_iter().filter_map(|slot| match slot {
+        Slot::Joint(joint) => Some(joint),
+        Slot::Free | Slot::Ball => None,
+    });
+    RobotSpec {
+        joints: joints.collect(),
+        mass: model.mass.filter(|&mass| mass > 0.0),
+        ..RobotSpec::empty(root.attribute("model").filter(|name| !name.is_empty()))
+    }
+    .checked()
+}
+
+/// Replaces every `<include>` by the elements of the file it names.
+struct Includes<'a> {
+    main: Option<&'a Path>,
+    /// MuJoCo takes each file at most once, which rules out cycles and exponential growth.
+    read: BTreeSet<PathBuf>,
+}
+
+impl Includes<'_> {
+    /// `folder` is that of the file which `element` comes from.
+    fn splice(&mut self, element: &mut Element, depth: usize, folder: &Path) -> Result<(), RobotError> {
+        element.check_depth(depth)?;
+        for mut child in std::mem::take(&mut element.children) {
+            if child.tag == "include" {
+                let (path, mut included) = self.load(&child, folder)?;
+                // The root of the included file stands where the include stood, and counts as a level.
+                self.splice(&mut included, depth + 1, path.parent().unwrap_or(folder))?;
+                element.children.append(&mut included.children);
+            } else {
+                self.splice(&mut child, depth + 1, folder)?;
+                element.children.push(child);
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, include: &Element, folder: &Path) -> Result<(PathBuf, Element), RobotError> {
+        let file = include.required("file")?;
+        let Some(main) = self.main.and_then(Path::parent) else {
+            return Err(include.error("text has no folder to include from; use from_mjcf with a path"));
+        };
+        // MuJoCo starts from the folder of the main file, then from that of the including one.
+        let [path, beside] = [main, folder].map(|folder| folder.join(file));
+        let path = if !path.exists() && beside.exists() { beside } else { path };
+        let text = read_text(&path).map_err(|error| include.error(error.to_string()))?;
+        if !self.read.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            return Err(include.error(format!(
+                "{file:?} is included a second time; MuJoCo takes each file once (is there a cycle?)"
+            )));
+        }
+        let root = Element::parse(&text, &path.display().to_string())?;
+        Ok((path, root))
+    }
+}
+
+/// One joint's part of `qpos`.
+enum Slot {
+    Joint(Joint),
+    Free,
+    Ball,
+}
+
+impl Slot {
+    fn width(&self) -> usize {
+        match self {
+            Slot::Joint(_) => 1,
+            Slot::Free => 7,
+            Slot::Ball => 4,
+        }
+    }
+}
+
+/// What is known of the model while its bodies are walked.
+struct Model<'a> {
+    radians: bool,
+    autolimits: bool,
+    classes: BTreeMap<&'a str, Class<'a>>,
+    slots: Vec<Slot>,
+    /// `None` once a body's mass follows from shapes, which are not read here.
+    mass: Option<f64>,
+    fixed_mass: bool,
+}
+
+/// A default class: elements whose attributes its members inherit.
+#[derive(Default)]
+struct Class<'a> {
+    parent: Option<&'a str>,
+    elements: Vec<&'a Element>,
+}
+
+impl<'a> Model<'a> {
+    fn new(root: &'a Element) -> Result<Self, RobotError> {
+        let mut model = Self {
+            radians: false,
+            autolimits: true,
+            classes: BTreeMap::from([(MAIN, Class::default())]),
+            slots: Vec::new(),
+            mass: Some(0.0),
+            fixed_mass: false,
+        };
+        for compiler in root.all("compiler") {
+            let set = |name, value| compiler.attribute(name).map(|text| text == value);
+            model.radians = set("angle", "radian").unwrap_or(model.radians);
+            model.autolimits = set("autolimits", "true").unwrap_or(model.autolimits);
+            if let Some(total) = compiler.number("settotalmass")?.filter(|&mass| mass > 0.0) {
+                (model.mass, model.fixed_mass) = (Some(total), true);
+            } else if set("inertiafromgeom", "true") == Some(true) && !model.fixed_mass {
+                model.mass = None;
+            }
+        }
+        for default in root.all("default") {
+            // Whatever the outermost class is called, it is the one that all others inherit.
+            if let Some(name) = default.attribute("class").filter(|&name| name != MAIN) {
+                model.declare(default, name, MAIN)?;
+            }
+            model.class(default, MAIN)?;
+        }
+        Ok(model)
+    }
+
+    fn declare(&mut self, at: &Element, name: &'a str, parent: &'a str) -> Result<(), RobotError> {
+        let class = Class { parent: Some(parent), elements: Vec::new() };
+        match self.classes.insert(name, class) {
+            None => Ok(()),
+            Some(_) => Err(at.error(format!("default class {name:?} is defined twice"))),
+        }
+    }
+
+    fn class(&mut self, default: &'a Element, name: &'a str) -> Result<(), RobotError> {
+        for child in &default.children {
+            if child.tag == "default" {
+                let nested = child.required("class")?;
+                self.declare(child, nested, name)?;
+                self.class(child, nested)?;
+            } else {
+                self.classes.entry(name).or_default().elements.push(child);
+            }
+        }
+        Ok(())
+    }
+
+    /// An element's own attribute, or the nearest default for it.
+    fn attribute(
+        &self,
+        element: &'a Element,
+        class: &'a str,
+        name: &str,
+    ) -> Result<Option<&'a str>, RobotError> {
+        if let Some(own) = element.attribute(name) {
+            return Ok(Some(own));
+        }
+        let mut next = Some(element.attribute("class").unwrap_or(class));
+        while let Some(class) = next {
+            let Some(Class { parent, elements }) = self.classes.get(class) else {
+                let known = quoted(self.classes.keys());
+                return Err(element.error(format!("default class {class:?} is unknown; there are {known}")));
+            };
+            let same_tag = elements.iter().rev().filter(|default| default.tag == element.tag);
+            if let Some(value) = same_tag.filter_map(|default| default.attribute(name)).next() {
+                return Ok(Some(value));
+            }
+            next = *parent;
+        }
+        Ok(None)
+    }
+
+    /// The child bodies of `owner`, depth first.
+    fn bodies(&mut self, owner: &'a Element, class: &'a str) -> Result<(), RobotError> {
+        let mut members = Vec::new();
+        flatten(owner, class, &mut members);
+        for (body, class) in members.into_iter().filter(|(member, _)| member.tag == "body") {
+            self.body(body, body.attribute("childclass").unwrap_or(class))?;
+        }
+        Ok(())
+    }
+
+    /// A body's own joints come before those of its child bodies, wherever they stand in the text.
+    fn body(&mut self, body: &'a Element, class: &'a str) -> Result<(), RobotError> {
+        let mut members = Vec::new();
+        flatten(body, class, &mut members);
+        for &(member, class) in &members {
+            match member.tag.as_str() {
+                "joint" => self.slots.push(self.joint(member, class)?),
+                "freejoint" => self.slots.push(Slot::Free),
+                tag if GENERATORS.contains(&tag) => {
+                    return Err(
+                        member.error("MuJoCo generates bodies here; read what mj_saveLastXML writes instead")
+                    );
+                }
+                _ => {}
+            }
+        }
+        if !self.fixed_mass
+            && let Some(sum) = self.mass
+        {
+            self.mass = self.body_mass(&members)?.map(|mass| sum + mass);
+        }
+        self.bodies(body, class)
+    }
+
+    /// From the inertial, or from geoms that all state their mass.
+    fn body_mass(&self, members: &[(&'a Element, &'a str)]) -> Result<Option<f64>, RobotError> {
+        if let Some((inertial, _)) = members.iter().find(|(member, _)| member.tag == "inertial") {
+            return inertial.number("mass");
+        }
+        let mut sum = 0.0;
+        for &(geom, class) in members.iter().filter(|(member, _)| member.tag == "geom") {
+            let Some(text) = self.attribute(geom, class, "mass")? else { return Ok(None) };
+            let [mass] = geom.numbers_in("mass", text)?;
+            sum += mass;
+        }
+        Ok(Some(sum))
+    }
+
+    fn joint(&self, element: &'a Element, class: &'a str) -> Result<Slot, RobotError> {
+        let attribute = |name: &str| self.attribute(element, class, name);
+        let hinge = match attribute("type")?.unwrap_or("hinge") {
+            "free" => return Ok(Slot::Free),
+            "ball" => return Ok(Slot::Ball),
+            "hinge" => true,
+            "slide" => false,
+            other => return Err(element.error(format!("joint type {other:?} is not known to MJCF"))),
+        };
+        let Some(name) = element.attribute("name") else {
+            return Err(element.error("a joint without a name; name it, so that it can be commanded"));
+        };
+        let scale = if hinge && !self.radians { std::f64::consts::PI / 180.0 } else { 1.0 };
+        let pair = |name: &str, limited: &str| -> Result<Option<[f64; 2]>, RobotError> {
+            let Some(text) = attribute(name)? else { return Ok(None) };
+            let holds = match attribute(limited)? {
+                Some("true") => true,
+                Some("false") => false,
+                _ => self.autolimits,
+            };
+            Ok(if holds { Some(element.numbers_in(name, text)?) } else { None })
+        };
+        let range = pair("range", "limited")?.map(|range| range.map(|bound| bound * scale));
+        let effort = pair("actuatorfrcrange", "actuatorfrclimited")?;
+        let [lower, upper] = range.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
+        let limits = (range.is_some() || effort.is_some()).then(|| JointLimits {
+            lower,
+            upper,
+            velocity: None,
+            effort: effort.map(|[low, high]| low.abs().max(high.abs())),
+        });
+        let reference = match attribute("ref")? {
+            Some(text) => element.numbers_in::<1>("ref", text)?[0] * scale,
+            None => 0.0,
+        };
+        let kind = match (hinge, range) {
+            (false, _) => JointKind::Prismatic,
+            (true, Some(_)) => JointKind::Revolute,
+            (true, None) => JointKind::Continuous,
+        };
+        Ok(Slot::Joint(Joint::new(name, kind, limits, reference)))
+    }
+}
+
+/// The members of a body with the class that holds for them; frames only group, so they vanish.
+fn flatten<'a>(owner: &'a Element, class: &'a str, members: &mut Vec<(&'a Element, &'a str)>) {
+    for child in &owner.children {
+        match child.tag.as_str() {
+            "frame" => flatten(child, child.attribute("childclass").unwrap_or(class), members),
+            _ => members.push((child, class)),
+        }
+    }
+}
+
+/// Takes the homing from the key "home", or from the first key there is.
+fn keyframe(root: &Element, slots: &mut [Slot]) -> Result<(), RobotError> {
+    let keys: Vec<&Element> = root.all("keyframe").flat_map(|frame| frame.all("key")).collect();
+    let home = keys.iter().find(|key| key.attribute("name") == Some("home")).or(keys.first());
+    let Some((key, text)) = home.and_then(|key| Some((key, key.attribute("qpos")?))) else {
+        return Ok(());
+    };
+    let qpos = key.list_in("qpos", text)?;
+    let width: usize = slots.iter().map(Slot::width).sum();
+    if qpos.len() != width {
+        return Err(key.error(format!(
+            "qpos holds {} numbers; the joints of the model take {width} (7 if free, 4 if ball)",
+            qpos.len()
+        )));
+    }
+    let mut rest = qpos.as_slice();
+    for slot in slots {
+        let (own, after) = rest.split_at(slot.width());
+        if let Slot::Joint(joint) = slot {
+            // Never converted: keyframes are in radians whatever `compiler angle` says.
+            joint.homing = own[0];
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::{FRAC_PI_2, PI};
+    use std::fs;
+
+    const DOG: &str = r#"<mujoco model="dog">
+        <default>
+          <geom mass="0.25" size="0.1"/>
+          <default class="leg">
+            <joint range="-90 90" actuatorfrcrange="-20 24"/>
+            <default class="knee"><joint range="-180 -30"/></default>
+          </default>
+        </default>
+        <worldbody>
+          <geom type="plane" size="9 9 1"/>
+          <body name="trunk" childclass="leg">
+            <freejoint/>
+            <inertial pos="0 0 0" mass="5" diaginertia="1 1 1"/>
+            <body name="thigh">
+              <body name="shin"><joint name="knee" class="knee"/><geom/></body>
+              <frame childclass="main"><joint name="hip"/></frame>
+              <geom mass="1"/>
+            </body>
+            <body name="tail">
+              <joint name="wag" type="slide" range="-0.1 0.2"/><joint type="ball" class="main"/><geom/>
+              <body><joint name="curl" limited="false" ref="90"/><geom/></body>
+            </body>
+          </body>
+        </worldbody>
+        <keyframe>
+          <key name="lie" qpos="0 0 0 1 0 0 0  0 -1 0 1 0 0 0 0"/>
+          <key name="home" qpos="0 0 0.3 1 0 0 0  0.5 -1.5 0.1 1 0 0 0 3"/>
+        </keyframe>
+        <equality><joint joint1="hip" joint2="curl"/></equality>
+      </mujoco>"#;
+
+    fn refused(text: &str) -> String {
+        parse(text, None).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn joints_defaults_frames_and_masses() {
+        let robot = parse(DOG, None).unwrap();
+        assert_eq!(robot.name, "dog");
+        assert_eq!(robot.mass, Some(6.75));
+        assert_eq!(robot.joint_names().collect::<Vec<_>>(), ["hip", "knee", "wag", "curl"]);
+        let [hip, knee, wag, curl] = &robot.joints[..] else { panic!() };
+        assert_eq!((hip.kind, hip.limits), (JointKind::Continuous, None));
+        let limits = knee.limits.unwrap();
+        assert!((limits.lower + PI).abs() < 1e-12 && (limits.upper + PI / 6.0).abs() < 1e-12);
+        assert_eq!(limits.effort, Some(24.0));
+        assert_eq!(wag.kind, JointKind::Prismatic);
+        assert_eq!(wag.limits.unwrap().upper, 0.2);
+        assert_eq!(curl.limits.unwrap().lower, f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn homing_skips_free_and_ball_joints() {
+        let homing = |text: &str| -> Vec<f64> {
+            parse(text, None).unwrap().joints.iter().map(|joint| joint.homing).collect()
+        };
+        assert_eq!(homing(DOG), [0.5, -1.5, 0.1, 3.0]);
+        assert_eq!(homing(&DOG.replace("\"home\"", "\"up\"")), [0.0, -1.0, 0.0, 0.0]);
+        let without = DOG.replace("keyframe", "custom");
+        assert_eq!(homing(&without), [0.0, -PI / 6.0, 0.0, FRAC_PI_2]);
+        assert!(
+            refused(&DOG.replace("0 3\"", "0\"")).contains("14 numbers; the joints of the model take 15")
+        );
+    }
+
+    #[test]
+    fn radians_and_masses_from_the_compiler() {
+        let radian = DOG.replace(
+            "<default>\n          <geom",
+            "<compiler angle='radian' settotalmass='9'/><default>\n<geom",
+        );
+        let robot = parse(&radian.replace("-1.5 0.1", "-40 0.1"), None).unwrap();
+        assert_eq!(robot.joints[1].limits.unwrap().upper, -30.0);
+        assert_eq!(robot.mass, Some(9.0));
+        assert_eq!(parse(&DOG.replace("mass=\"0.25\"", ""), None).unwrap().mass, None);
+    }
+
+    #[test]
+    fn defaults_merge_and_limits_may_be_explicit() {
+        let robot = RobotSpec::from_mjcf_str(
+            r#"<mujoco><compiler autolimits="false" angle="radian"/>
+                 <default><joint range="-1 1" ref="0.5"/><joint range="-2 2"/></default>
+                 <worldbody><body><joint name="a"/><joint name="b" limited="true"/></body></worldbody>
+                 <default><joint ref="0.25"/></default></mujoco>"#,
+        )
+        .unwrap();
+        assert_eq!((robot.joints[0].limits, robot.joints[0].homing), (None, 0.25));
+        assert_eq!(robot.joints[1].limits.unwrap().upper, 2.0);
+    }
+
+    #[test]
+    fn refusals_name_the_element() {
+        let body =
+            |inside: &str| refused(&format!("<mujoco><worldbody><body>{inside}</body></worldbody></mujoco>"));
+        assert!(body("<joint/>").contains("without a name"));
+        assert!(body("<joint name='a' type='weld'/>").contains("weld"));
+        assert!(body("<joint name='a' class='x'/>").contains("there are [\"main\"]"));
+        assert!(body("<joint name='a' range='0'/>").contains("1 numbers; expected 2"));
+        assert!(body("<joint name='a' range='0 inf'/>").contains("finite"));
+        assert!(body("<joint name='a'/><joint name='a'/>").contains("twice"));
+        assert!(body("<replicate count='3'/>").contains("mj_saveLastXML"));
+        assert!(refused("<mujoco><include file='x.xml'/></mujoco>").contains("from_mjcf"));
+        let cycle = "<default><default class='a'><default class='a'/></default></default>";
+        assert!(refused(&format!("<mujoco>{cycle}</mujoco>")).contains("twice"));
+    }
+
+    #[test]
+    fn includes_are_followed_once_from_either_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        fs::create_dir(folder.path().join("parts")).unwrap();
+        write("scene.xml", "<mujoco model='scene'><include file='parts/dog.xml'/></mujoco>");
+        write("parts/joint.xml", "<mujocoinclude><joint name='hip'/></mujocoinclude>");
+        for joint in ["parts/joint.xml", "joint.xml"] {
+            let body = format!("<worldbody><body><include file='{joint}'/></body></worldbody>");
+            write("parts/dog.xml", &format!("<mujoco>{body}</mujoco>"));
+            let robot = RobotSpec::from_mjcf(folder.path().join("scene.xml")).unwrap();
+            assert_eq!((robot.name.as_str(), robot.joints.len()), ("scene", 1));
+        }
+
+        for (cycle, text) in [("itself.xml", "itself.xml"), ("a.xml", "b.xml"), ("b.xml", "a.xml")] {
+            write(cycle, &format!("<mujoco><include file='{text}'/></mujoco>"));
+        }
+        for file in ["itself.xml", "a.xml"] {
+            let error = RobotSpec::from_mjcf(folder.path().join(file)).unwrap_err().to_string();
+            assert!(error.contains("second time"), "{error}");
+        }
+        write("lost.xml", "<mujoco><include file='nowhere.xml'/></mujoco>");
+        let error = RobotSpec::from_mjcf(folder.path().join("lost.xml")).unwrap_err().to_string();
+        assert!(error.contains("lost.xml:1") && error.contains("nowhere.xml"), "{error}");
+    }
+}

@@ -1,0 +1,653 @@
+//! Spawning the workers, knowing at once when one dies, and replacing it.
+//!
+//! One thread waits for deaths, for what workers print, and for its own clock; another waits at the arena's
+//! server gate for what other processes ask (stop, restart, an operator coming or going). Neither runs
+//! while nothing happens.
+
+mod log;
+
+use crate::{
+    Error, Result, StartError,
+    client::read_message,
+    layout::{
+        Layout, Life, LifeState, MESSAGE_BYTES, MESSAGE_WORDS, Manifest, Phase, control, gate, tensor,
+        worker as word,
+    },
+    program::Controller,
+    worker::Ticket,
+};
+use log::Log;
+pub use log::lines_of as log_lines;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        eventfd::{EfdFlags, EventFd},
+        signal::Signal,
+    },
+};
+use phalanx_shm::{
+    Arena, ArenaName, GateRef, Identity, Slot, SlotReader, Spin, Watch, Words, clock, copy_out,
+    sync::Ordering,
+};
+use std::{
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    process::{Child, ExitStatus, Stdio},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering as Std},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// How long workers have to end by themselves.
+const GRACE: Duration = Duration::from_millis(1500);
+/// Waits before the next try, for workers that die soon after they were started.
+const BACK_OFF: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
+/// A worker that lived so long starts with a clean slate.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// What the server's threads share.
+#[derive(Debug)]
+pub struct Shared {
+    pub name: ArenaName,
+    pub manifest: Manifest,
+    pub layout: Layout,
+    pub control: Words,
+    pub news: News,
+    controller: Controller,
+    arena: Mutex<Arena>,
+    workers: Words,
+    overrides: Words,
+    messages: Words,
+    logs: Mutex<Vec<Log>>,
+    log_words: Words,
+    posts: Vec<GateRef>,
+    bells: Vec<GateRef>,
+    gate: GateRef,
+    /// Wakes the supervisor out of its poll.
+    event: EventFd,
+    closing: AtomicBool,
+    /// The only process these threads and children belong to.
+    pid: u32,
+}
+
+/// Tells waiting callers that something changed.
+#[derive(Debug, Default)]
+pub struct News {
+    count: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl News {
+    fn tell(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next news, or until `done`; says whether it is.
+    pub fn wait_for(&self, timeout: Duration, done: impl Fn() -> bool) -> bool {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if done() {
+            return true;
+        }
+        let waited = self.changed.wait_timeout(count, timeout);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        done()
+    }
+}
+
+impl Shared {
+    pub fn new(arena: Arena, manifest: Manifest, layout: Layout, controller: Controller) -> Result<Self> {
+        let workers = layout.slices.len();
+        let gates = |index: fn(usize) -> usize| -> Result<Vec<GateRef>> {
+            (0..workers).map(|w| Ok(arena.gate(tensor::GATES, index(w))?)).collect()
+        };
+        let event = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|e| {
+                Error::Config(format!("cannot make the supervisor's event: {e} (descriptors: `ulimit -n`)"))
+            })?;
+        Ok(Self {
+            name: arena.name().clone(),
+            control: arena.words(tensor::CONTROL)?,
+            news: News::default(),
+            workers: arena.words(tensor::WORKERS)?,
+            overrides: arena.words(tensor::OVERRIDES)?,
+            messages: arena.words(tensor::MESSAGES)?,
+            log_words: arena.words(tensor::LOGS)?,
+            logs: Mutex::new((0..workers).map(|_| Log::default()).collect()),
+            posts: gates(gate::post)?,
+            bells: gates(gate::bell)?,
+            gate: arena.gate(tensor::GATES, gate::SERVER)?,
+            event,
+            closing: AtomicBool::new(false),
+            pid: std::process::id(),
+            arena: Mutex::new(arena),
+            manifest,
+            layout,
+            controller,
+        })
+    }
+
+    pub fn is_mine(&self) -> bool {
+        self.pid == std::process::id()
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Std::Acquire)
+    }
+
+    pub fn lives(&self) -> impl Iterator<Item = Life> + '_ {
+        (0..self.layout.slices.len()).map(|w| Life::from_word(self.word(w, word::LIFE)))
+    }
+
+    pub fn built(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.layout.slices.len()).map(|w| self.word(w, word::BUILT) as usize)
+    }
+
+    pub fn log_lines(&self, worker: usize) -> Vec<String> {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.get(worker).map_or_else(Vec::new, |log| log.lines())
+    }
+
+    /// Begins the end: no more rounds, workers go, the file is removed. Anybody may ask, once is enough.
+    pub fn close(&self) {
+        if self.closing.swap(true, Std::AcqRel) {
+            return;
+        }
+        self.control[control::PHASE].store(Phase::Closing as u64, Ordering::Release);
+        for gate in self.posts.iter().chain(&self.bells) {
+            gate.ring();
+        }
+        self.arena.lock().unwrap_or_else(PoisonError::into_inner).unlink();
+        self.gate.ring();
+        self.poke();
+        self.news.tell();
+    }
+
+    /// Why a worker did not start.
+    pub fn start_error(&self, worker: usize, what: Option<String>) -> StartError {
+        let pid = (self.word(worker, word::IDENTITY) >> 32) as u32;
+        let what = what.unwrap_or_else(|| self.message(self.layout.slices[worker].start).unwrap_or_default());
+        let log = self.log_lines(worker);
+        let log = log[log.len().saturating_sub(20)..].to_vec();
+        StartError { worker: Some(worker), pid: (pid != 0).then_some(pid), what, log }
+    }
+
+    fn poke(&self) {
+        // Full only if it was poked 2^64 times without being read.
+        let _ = self.event.write(1);
+    }
+
+    /// Acquire: pairs with the worker's release of what it says with its life.
+    fn word(&self, worker: usize, index: usize) -> u64 {
+        self.workers[worker * word::WORDS + index].load(Ordering::Acquire)
+    }
+
+    fn set_word(&self, worker: usize, index: usize, value: u64) {
+        self.workers[worker * word::WORDS + index].store(value, Ordering::Release);
+    }
+
+    fn message(&self, row: usize) -> Option<String> {
+        let words = &self.messages[row * MESSAGE_WORDS..(row + 1) * MESSAGE_WORDS];
+        read_message(|into| SlotReader::over(words).read(into)).map(|(_, text)| text)
+    }
+
+    /// Leaves a message for all rows of a worker that has no process.
+    fn say(&self, worker: usize, text: &str) {
+        let mut end = text.len().min(MESSAGE_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut words = [0u64; MESSAGE_WORDS - 1];
+        (words[0], words[1]) = (self.control[control::ROUND].load(Ordering::Relaxed), end as u64);
+        bytemuck::cast_slice_mut(&mut words[2..])[..end].copy_from_slice(&text.as_bytes()[..end]);
+        for row in self.layout.slices[worker].clone() {
+            let all = &self.messages[row * MESSAGE_WORDS..(row + 1) * MESSAGE_WORDS];
+            let serial = all[0].load(Ordering::Relaxed).div_ceil(2);
+            let slot = Slot::over(all);
+            copy_out(&words, slot.begin(serial));
+            slot.end(serial);
+        }
+    }
+
+    fn log(&self, worker: usize, bytes: &[u8]) {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs[worker].append(bytes);
+        logs[worker].publish(Log::words(&self.log_words, worker));
+    }
+
+    /// Takes back what an operator that is gone has overridden.
+    fn forget_operator(&self, operator: Identity) {
+        let words = self.layout.override_words();
+        for row in 0..self.layout.rows {
+            crate::operator::clear(&self.overrides[row * words..(row + 1) * words]);
+        }
+        let _ = self.control[control::OPERATOR].compare_exchange(
+            operator.pack(),
+            0,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+    }
+}
+
+/// The server's two threads.
+#[derive(Debug)]
+pub struct Supervisor {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    pub fn start(shared: Arc<Shared>) -> Result<Self> {
+        let thread = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.into())
+                .stack_size(256 * 1024)
+                .spawn(run)
+                .map_err(|e| Error::Config(format!("cannot start thread {name}: {e}")))
+        };
+        let (a, b) = (shared.clone(), shared.clone());
+        let first = thread("phalanx-super", Box::new(move || Wards::new(a).watch_over()))?;
+        match thread("phalanx-listen", Box::new(move || listen(&b))) {
+            Ok(second) => Ok(Self { threads: vec![first, second] }),
+            Err(e) => {
+                shared.close();
+                let _ = first.join();
+                Err(e)
+            }
+        }
+    }
+
+    pub fn join(&mut self) {
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits for what other processes ask of the server.
+fn listen(shared: &Shared) {
+    let mut spin = Spin::new(Duration::ZERO);
+    loop {
+        let seen = shared.gate.value();
+        if shared.control[control::STOP].load(Ordering::Acquire) != 0 {
+            shared.close();
+        }
+        if shared.is_closing() {
+            return;
+        }
+        shared.news.tell();
+        shared.poke();
+        shared.gate.wait(seen, &mut spin, None);
+    }
+}
+
+/// The workers, as their supervisor keeps them.
+struct Wards {
+    shared: Arc<Shared>,
+    wards: Vec<Ward>,
+    operator: Option<Watch>,
+}
+
+#[derive(Default)]
+struct Ward {
+    generation: u64,
+    process: Option<Process>,
+    /// When to try again.
+    respawn_at: Option<Instant>,
+    /// Deaths in a row soon after a start.
+    quick_deaths: usize,
+}
+
+struct Process {
+    child: Child,
+    watch: Watch,
+    /// What it prints; both streams.
+    output: std::io::PipeReader,
+    since: Instant,
+}
+
+impl Wards {
+    fn new(shared: Arc<Shared>) -> Self {
+        let wards =
+            shared.layout.slices.iter().map(|_| Ward { respawn_at: Some(Instant::now()), ..Ward::default() });
+        Self { wards: wards.collect(), shared, operator: None }
+    }
+
+    fn watch_over(mut self) {
+        while !self.shared.is_closing() {
+            self.spawn_the_due();
+            self.replace_the_asked();
+            self.kill_the_hung();
+            self.watch_the_operator();
+            let happened = self.wait();
+            self.attend_to(&happened);
+        }
+        self.end_all();
+    }
+
+    /// Waits for output, a death, a call, or the clock; says which descriptors spoke.
+    fn wait(&self) -> Happened {
+        let mut fds = vec![PollFd::new(self.shared.event.as_fd(), PollFlags::POLLIN)];
+        let alive =
+            || self.wards.iter().enumerate().filter_map(|(w, ward)| Some((w, ward.process.as_ref()?)));
+        for (_, process) in alive() {
+            fds.push(PollFd::new(process.output.as_fd(), PollFlags::POLLIN));
+            fds.push(PollFd::new(descriptor(&process.watch, process), PollFlags::POLLIN));
+        }
+        if let Some(fd) = self.operator.as_ref().and_then(Watch::descriptor) {
+            fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        }
+        match poll(&mut fds, self.patience()) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            // Only a lack of memory is left; look at everything in a while.
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+        let spoke = |i: usize| fds.get(i).and_then(PollFd::any).unwrap_or(false);
+        let mut happened = Happened { called: spoke(0), ..Happened::default() };
+        for (i, (worker, _)) in alive().enumerate() {
+            if spoke(1 + 2 * i) {
+                happened.printed.push(worker);
+            }
+            if spoke(2 + 2 * i) {
+                happened.died.push(worker);
+            }
+        }
+        happened
+    }
+
+    fn patience(&self) -> PollTimeout {
+        let respawn = self.wards.iter().filter_map(|w| w.respawn_at).min();
+        let mut left = respawn.map(|at| at.saturating_duration_since(Instant::now()));
+        let hang = self.shared.manifest.config.hang_timeout;
+        if hang > 0.0 {
+            let look = Duration::from_secs_f64((hang / 4.0).clamp(0.001, 1.0));
+            left = Some(left.map_or(look, |l| l.min(look)));
+        }
+        if cfg!(not(target_os = "linux")) || phalanx_shm::BACKEND != "linux" {
+            // No descriptor tells of deaths: look often.
+            left = Some(left.map_or(DEATH_POLL, |l| l.min(DEATH_POLL)));
+        }
+        left.map_or(PollTimeout::NONE, |l| PollTimeout::from(l.as_micros().div_ceil(1000).min(60_000) as u16))
+    }
+
+    fn attend_to(&mut self, happened: &Happened) {
+        if happened.called {
+            let _ = self.shared.event.read();
+        }
+        for &worker in &happened.printed {
+            self.read_output(worker, false);
+        }
+        for worker in 0..self.wards.len() {
+            let gone = self.wards[worker].process.as_ref().is_some_and(|p| p.watch.ended());
+            if gone && (happened.died.contains(&worker) || phalanx_shm::BACKEND != "linux") {
+                self.bury(worker);
+            }
+        }
+    }
+
+    fn spawn_the_due(&mut self) {
+        for worker in 0..self.wards.len() {
+            if self.wards[worker].respawn_at.is_some_and(|at| at <= Instant::now()) {
+                self.wards[worker].respawn_at = None;
+                self.wards[worker].generation += 1;
+                if let Err(why) = self.spawn(worker) {
+                    self.shared.say(worker, &why);
+                    self.declare_dead(worker);
+                    self.plan_respawn(worker);
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, worker: usize) -> Result<(), String> {
+        let shared = &self.shared;
+        let generation = self.wards[worker].generation;
+        let ticket = Ticket { cluster: shared.name.to_string(), worker, generation };
+        let failed = |what: &str, e: &dyn std::fmt::Display| {
+            format!(
+                "cannot start worker {worker}: {what}: {e}; out of descriptors or processes? (`ulimit -n`, `ulimit -u`)"
+            )
+        };
+        let (output, input) = std::io::pipe().map_err(|e| failed("no pipe", &e))?;
+        nonblocking(output.as_fd()).map_err(|e| failed("no pipe", &e))?;
+        let again = input.try_clone().map_err(|e| failed("no pipe", &e))?;
+        let life = Life { generation, state: LifeState::Starting };
+        shared.set_word(worker, word::BUILT, 0);
+        shared.set_word(worker, word::ROW, 0);
+        shared.set_word(worker, word::SPAWNED_NS, clock::now_ns());
+        // From here to its end the word is the worker's.
+        shared.set_word(worker, word::LIFE, life.word());
+        let mut command = shared.controller.worker_command(&ticket);
+        for threads in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"] {
+            command.env(threads, "1");
+        }
+        // A group of its own: Ctrl-C in the terminal is not for it.
+        let mut child = command
+            .envs(&shared.manifest.config.env)
+            .stdin(Stdio::null())
+            .stdout(input)
+            .stderr(again)
+            .process_group(0)
+            .spawn()
+            .map_err(|e| failed("the program does not start", &e))?;
+        let identity = Identity::of(child.id()).unwrap_or(Identity { pid: child.id(), start: 0 });
+        shared.set_word(worker, word::IDENTITY, identity.pack());
+        let watch = match Watch::new(identity) {
+            Ok(Some(watch)) => watch,
+            unwatched => {
+                let _ = child.kill();
+                let status = child.wait();
+                self.wards[worker].quick_deaths += 1;
+                let why = unwatched
+                    .err()
+                    .map_or_else(|| format!("it ended at once: {status:?}"), |e| e.to_string());
+                return Err(failed("it cannot be watched", &why));
+            }
+        };
+        self.wards[worker].process = Some(Process { child, watch, output, since: Instant::now() });
+        Ok(())
+    }
+
+    /// A worker has ended: its rows are dead, and it is told everyone why.
+    fn bury(&mut self, worker: usize) {
+        let Some(mut process) = self.wards[worker].process.take() else { return };
+        let failed = Life::from_word(self.shared.word(worker, word::LIFE)).state == LifeState::Failed;
+        self.shared.set_word(worker, word::DIED_NS, clock::now_ns());
+        self.declare_dead(worker);
+        let status = process.child.wait().ok();
+        self.shared.set_word(worker, word::EXIT, status.map_or(0, |s| s.into_raw() as u64));
+        read_all(&self.shared, worker, &mut process.output);
+        let text = if failed {
+            let reason = self.shared.message(self.shared.layout.slices[worker].start).unwrap_or_default();
+            format!("worker {worker} (pid {}) could not build its controllers: {reason}", process.child.id())
+        } else {
+            self.obituary(worker, &process, status)
+        };
+        self.shared.say(worker, &text);
+        self.shared.log(worker, format!("[phalanx] {text}\n").as_bytes());
+        let ward = &mut self.wards[worker];
+        ward.quick_deaths = if process.since.elapsed() > SETTLED { 0 } else { ward.quick_deaths + 1 };
+        self.plan_respawn(worker);
+        self.shared.news.tell();
+    }
+
+    fn declare_dead(&self, worker: usize) {
+        let generation = self.wards[worker].generation;
+        self.shared.set_word(worker, word::LIFE, Life { generation, state: LifeState::Dead }.word());
+        self.shared.set_word(worker, word::DEATHS, self.shared.word(worker, word::DEATHS) + 1);
+        self.shared.bells[worker].ring();
+        self.shared.news.tell();
+    }
+
+    fn plan_respawn(&mut self, worker: usize) {
+        let started =
+            Phase::from_word(self.shared.control[control::PHASE].load(Ordering::Acquire)) == Phase::Ready;
+        if started && self.shared.manifest.config.respawn {
+            let ward = &mut self.wards[worker];
+            let step = ward.quick_deaths.saturating_sub(1).min(BACK_OFF.len() - 1);
+            ward.respawn_at = Some(Instant::now() + BACK_OFF[step]);
+        }
+    }
+
+    fn obituary(&self, worker: usize, process: &Process, status: Option<ExitStatus>) -> String {
+        let rows = &self.shared.layout.slices[worker];
+        let how = match status.map(|s| (s.signal(), s.code())) {
+            Some((Some(signal), _)) => {
+                let name =
+                    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
+                format!("was killed by {name}")
+            }
+            Some((_, Some(code))) => format!("exited with code {code}"),
+            _ => "ended".into(),
+        };
+        let turned_to = match self.shared.word(worker, word::ROW) {
+            0 => String::new(),
+            row => format!(" while it worked on row {}", row - 1),
+        };
+        let remedy = if self.shared.manifest.config.respawn {
+            "it is being replaced and its rows rejoin, reset".to_owned()
+        } else {
+            format!(
+                "respawn is off: start the cluster again, or `phalanx restart {} --worker {worker}`",
+                self.shared.name
+            )
+        };
+        let pid = process.child.id();
+        format!(
+            "worker {worker} (pid {pid}), which hosts rows {}..{}, {how}{turned_to}; {remedy}; `phalanx logs {}` has its last words",
+            rows.start, rows.end, self.shared.name
+        )
+    }
+
+    fn read_output(&mut self, worker: usize, to_the_end: bool) {
+        let Some(process) = &mut self.wards[worker].process else { return };
+        if to_the_end {
+            return read_all(&self.shared, worker, &mut process.output);
+        }
+        read_some(&self.shared, worker, &mut process.output);
+    }
+
+    fn replace_the_asked(&mut self) {
+        for worker in 0..self.wards.len() {
+            let asked = &self.shared.workers[worker * word::WORDS + word::RESTART];
+            if asked.load(Ordering::Relaxed) == 0 || asked.swap(0, Ordering::Relaxed) == 0 {
+                continue;
+            }
+            self.wards[worker].quick_deaths = 0;
+            match &mut self.wards[worker].process {
+                Some(process) => drop(process.child.kill()),
+                None => self.wards[worker].respawn_at = Some(Instant::now()),
+            }
+        }
+    }
+
+    fn kill_the_hung(&mut self) {
+        let limit = self.shared.manifest.config.hang_timeout;
+        if limit <= 0.0 {
+            return;
+        }
+        for (worker, ward) in self.wards.iter_mut().enumerate() {
+            let row = self.shared.word(worker, word::ROW);
+            let since = self.shared.word(worker, word::TURNED_NS);
+            let held = Duration::from_nanos(clock::now_ns().saturating_sub(since));
+            let Some(process) = ward.process.as_mut().filter(|_| row != 0 && held.as_secs_f64() > limit)
+            else {
+                continue;
+            };
+            let text = format!(
+                "[phalanx] worker {worker} (pid {}) has been at row {} for {held:.1?}, longer than hang_timeout = {limit} s: killed\n",
+                process.child.id(),
+                row - 1
+            );
+            self.shared.log(worker, text.as_bytes());
+            let _ = process.child.kill();
+        }
+    }
+
+    /// An operator's values go with the operator.
+    fn watch_the_operator(&mut self) {
+        if let Some(watch) = self.operator.take_if(|watch| watch.ended()) {
+            self.shared.forget_operator(watch.identity());
+        }
+        let lease = self.shared.control[control::OPERATOR].load(Ordering::Acquire);
+        if lease == 0 {
+            self.operator = None;
+        } else if self.operator.as_ref().is_none_or(|w| w.identity().pack() != lease) {
+            let identity = Identity::alive_from(lease);
+            self.operator = identity.and_then(|i| Watch::new(i).ok().flatten());
+            if self.operator.is_none() {
+                let gone = Identity { pid: (lease >> 32) as u32, start: lease & 0xffff_ffff };
+                self.shared.forget_operator(gone);
+            }
+        }
+    }
+
+    /// Lets workers go; kills those that do not, also stopped ones.
+    fn end_all(&mut self) {
+        let deadline = Instant::now() + GRACE;
+        for ward in &mut self.wards {
+            let Some(mut process) = ward.process.take() else { continue };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !process.watch.wait(Some(left)) {
+                let _ = process.child.kill();
+            }
+            let _ = process.child.wait();
+        }
+    }
+}
+
+/// Where deaths must be looked for.
+const DEATH_POLL: Duration = Duration::from_millis(2);
+
+#[derive(Default)]
+struct Happened {
+    called: bool,
+    printed: Vec<usize>,
+    died: Vec<usize>,
+}
+
+/// What to poll for a process's end; its output where there is no such descriptor.
+fn descriptor<'a>(watch: &'a Watch, process: &'a Process) -> BorrowedFd<'a> {
+    watch.descriptor().unwrap_or_else(|| process.output.as_fd())
+}
+
+fn nonblocking(fd: BorrowedFd<'_>) -> nix::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// Reads what is there, a bounded amount, so that a worker that never stops printing starves nobody.
+fn read_some(shared: &Shared, worker: usize, output: &mut std::io::PipeReader) {
+    let mut buffer = [0u8; 64 * 1024];
+    if let Ok(n) = std::io::Read::read(output, &mut buffer) {
+        if n > 0 {
+            shared.log(worker, &buffer[..n]);
+        } else {
+            // Both streams closed by a worker that lives on: nothing to poll for. It would spin us.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn read_all(shared: &Shared, worker: usize, output: &mut std::io::PipeReader) {
+    let mut buffer = [0u8; 64 * 1024];
+    // A pipe holds no more than a megabyte; a grandchild may keep writing into it.
+    for _ in 0..64 {
+        match std::io::Read::read(output, &mut buffer) {
+            Ok(n) if n > 0 => shared.log(worker, &buffer[..n]),
+            _ => return,
+        }
+    }
+}

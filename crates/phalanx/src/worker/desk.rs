@@ -1,0 +1,432 @@
+//! What a worker shares with the client: where a row's inputs are, where its answers go.
+
+use super::{Probe, Stage, Ticket};
+use crate::{
+    Result,
+    controller::{LaneBuffer, Setup, Verdict},
+    fields::StatusRow,
+    layout::{
+        Layout, Life, LifeState, MESSAGE_BYTES, MESSAGE_WORDS, Manifest, Phase, ROUNDS, control, gate,
+        tensor, worker as word,
+    },
+    outcome::{Code, Outcome, RESET, Reason},
+    robot::QuatOrder,
+    schema::{Group, Record},
+};
+use phalanx_shm::{
+    Answer, Arena, Dtype, GateRef, Handoff, Slot, SlotReader, Spin, Words, clock, copy_in, copy_out,
+    sync::{AtomicU64, Ordering},
+};
+use std::{ops::Range, time::Duration};
+
+/// A worker's place in the arena.
+pub struct Desk {
+    pub manifest: Manifest,
+    pub setup: Setup,
+    pub post: GateRef,
+    pub bell: GateRef,
+    pub worker: usize,
+    layout: Layout,
+    generation: u64,
+    server: GateRef,
+    control: Words,
+    workers: Words,
+    ask: Words,
+    done: Words,
+    posted: Words,
+    state: Words,
+    refs: Words,
+    slots: Words,
+    overrides: Words,
+    messages: Words,
+    /// What a row's outputs start from.
+    blank: LaneBuffer,
+    state_floats: Floats,
+    refs_floats: Floats,
+    cmd_floats: Floats,
+    /// The bytes of each of the refs, in the order of the override mask's bits; then those of `valid`.
+    ref_bytes: Vec<Range<usize>>,
+}
+
+/// A row as its worker keeps it.
+#[derive(Debug)]
+pub struct Seat {
+    pub row: usize,
+    /// Number of its next answer; also the slot that goes to.
+    serial: u64,
+    /// Not asked again before it is reset.
+    failed: bool,
+    /// Not solved yet since it was built or reset.
+    first: bool,
+    /// How long it took last time, ns: what it is expected to take.
+    pub last_ns: u64,
+    solves: u64,
+    fails: u32,
+    resets: u32,
+}
+
+impl Desk {
+    pub fn open(arena: &Arena, manifest: Manifest, ticket: &Ticket) -> Result<Self> {
+        let layout = Layout::new(&manifest)?;
+        let schema = &manifest.schema;
+        let row = |group| schema.record(group).map_or_else(|_| Vec::new(), Record::default_row);
+        let floats = |group| schema.record(group).map_or_else(|_| Floats::default(), Floats::of);
+        let blank = LaneBuffer {
+            row: 0,
+            round: 0,
+            first: true,
+            reset: false,
+            reason: Reason::None,
+            state: row(Group::State),
+            refs: row(Group::Refs),
+            cmd: row(Group::Cmd),
+            prediction: row(Group::Prediction),
+            status: StatusRow { worker: ticket.worker as u16, ..StatusRow::default() },
+            verdict: Verdict::Solved,
+        };
+        Ok(Self {
+            post: arena.gate(tensor::GATES, gate::post(ticket.worker))?,
+            bell: arena.gate(tensor::GATES, gate::bell(ticket.worker))?,
+            server: arena.gate(tensor::GATES, gate::SERVER)?,
+            worker: ticket.worker,
+            generation: ticket.generation,
+            control: arena.words(tensor::CONTROL)?,
+            workers: arena.words(tensor::WORKERS)?,
+            ask: arena.words(tensor::ASK)?,
+            done: arena.words(tensor::DONE)?,
+            posted: arena.words(tensor::POSTED)?,
+            state: arena.words(tensor::STATE)?,
+            refs: arena.words(tensor::REFS)?,
+            slots: arena.words(tensor::SLOTS)?,
+            overrides: arena.words(tensor::OVERRIDES)?,
+            messages: arena.words(tensor::MESSAGES)?,
+            blank,
+            state_floats: floats(Group::State),
+            refs_floats: floats(Group::Refs),
+            cmd_floats: floats(Group::Cmd),
+            ref_bytes: schema.record(Group::Refs)?.fields.iter().map(|f| f.bytes()).collect(),
+            setup: Setup { config: manifest.config.clone(), schema: manifest.schema.clone() },
+            layout,
+            manifest,
+        })
+    }
+
+    /// The rows hosted here.
+    pub fn rows(&self) -> Range<usize> {
+        self.layout.slices[self.worker].clone()
+    }
+
+    pub fn quat_order(&self) -> QuatOrder {
+        self.manifest.config.robot.quat_order
+    }
+
+    /// How waiters of this worker spin.
+    pub fn spin(&self) -> Spin {
+        Spin::new(Duration::from_micros(self.manifest.spin_us))
+    }
+
+    /// Is a command free of NaN and infinity?
+    pub fn is_sound(&self, cmd: &[u64]) -> bool {
+        self.cmd_floats.all_finite(cmd)
+    }
+
+    /// A fresh set of private copies.
+    pub fn lane(&self) -> LaneBuffer {
+        self.blank.clone()
+    }
+
+    /// A row's seat. Answers are numbered on from where a former worker left off.
+    pub fn seat(&self, row: usize) -> Seat {
+        let serials = (0..self.layout.slots).map(|slot| {
+            // An odd sequence word is a record a former worker did not finish.
+            self.slots[self.layout.slot(row, slot).start].load(Ordering::Relaxed).div_ceil(2)
+        });
+        let serial = serials.max().unwrap_or(0);
+        Seat { row, serial, failed: false, first: true, last_ns: 0, solves: 0, fails: 0, resets: 0 }
+    }
+
+    #[inline]
+    pub fn handoff(&self, row: usize) -> Handoff<'_> {
+        let index = self.layout.handoff(self.worker, row);
+        Handoff { ask: &self.ask[index], done: &self.done[index] }
+    }
+
+    /// Answers what was asked of a former worker, which nobody can answer any more.
+    pub fn rejoin(&self) {
+        for row in self.rows() {
+            let handoff = self.handoff(row);
+            if let Some(ask) = handoff.pending() {
+                let slot = handoff.answer().slot;
+                let code = Code { outcome: Outcome::Dead, reason: Reason::Rejoined }.byte();
+                handoff.reply(Answer { round: ask.round, slot, code });
+            }
+        }
+    }
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        &self.workers[self.worker * word::WORDS + index]
+    }
+
+    /// Says what this process does. It owns the word from its spawning to its end.
+    pub fn set_life(&self, state: LifeState) {
+        let life = Life { generation: self.generation, state };
+        // Release: with Ready come the rejoined rows. Pairs with the acquire in the client's `life`.
+        self.word(word::LIFE).store(life.word(), Ordering::Release);
+        self.server.ring();
+        self.bell.ring();
+    }
+
+    /// One more row is built.
+    pub fn built(&self, rows: usize) {
+        self.word(word::BUILT).store(rows as u64, Ordering::Relaxed);
+    }
+
+    /// A wait has ended.
+    pub fn woke(&self) {
+        self.word(word::WOKE_NS).store(clock::now_ns(), Ordering::Relaxed);
+    }
+
+    /// A round's rows are answered.
+    pub fn finished(&self, now: u64) {
+        self.word(word::FINISHED_NS).store(now, Ordering::Relaxed);
+        self.word(word::ROW).store(0, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub fn turn_to(&self, row: usize, now: u64) {
+        self.word(word::TURNED_NS).store(now, Ordering::Relaxed);
+        self.word(word::ROW).store(row as u64 + 1, Ordering::Relaxed);
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.control[control::PHASE].load(Ordering::Relaxed) == Phase::Closing as u64
+    }
+
+    /// Copies a pending row in. False when there is nothing to solve; then it has answered.
+    #[inline]
+    pub fn begin(&self, seat: &mut Seat, lane: &mut LaneBuffer, probe: &mut impl Probe) -> bool {
+        let handoff = self.handoff(seat.row);
+        let Some(ask) = handoff.pending() else { return false };
+        let unsolved = |reason, outcome| {
+            let slot = handoff.answer().slot;
+            handoff.reply(Answer { round: ask.round, slot, code: Code { outcome, reason }.byte() });
+            false
+        };
+        if ask.withdrawn {
+            return unsolved(Reason::Withdrawn, Outcome::Idle);
+        }
+        let reset = ask.flags & RESET != 0;
+        if seat.failed && !reset {
+            return unsolved(Reason::NotReset, Outcome::Failed);
+        }
+        copy_in(&self.state[span(seat.row, lane.state.len())], &mut lane.state);
+        probe.at(Stage::CopyingIn, seat.row, ask.round);
+        copy_in(&self.refs[span(seat.row, lane.refs.len())], &mut lane.refs);
+        if !handoff.still_stands(ask) {
+            return unsolved(Reason::Withdrawn, Outcome::Idle);
+        }
+        if reset {
+            (seat.failed, seat.first) = (false, true);
+            seat.resets += 1;
+        }
+        lane.row = seat.row;
+        lane.round = ask.round;
+        lane.reset = reset;
+        lane.first = seat.first;
+        lane.reason = Reason::None;
+        lane.verdict = Verdict::Solved;
+        lane.cmd.copy_from_slice(&self.blank.cmd);
+        lane.prediction.copy_from_slice(&self.blank.prediction);
+        lane.status = self.blank.status;
+        lane.status.overridden = self.merge_overrides(seat.row, &mut lane.refs).into();
+        if self.manifest.config.check_inputs
+            && !(self.state_floats.all_finite(&lane.state) && self.refs_floats.all_finite(&lane.refs))
+        {
+            lane.reason = Reason::BadInput;
+            let culprit = self.first_not_finite(Group::State, &lane.state);
+            let culprit =
+                culprit.or_else(|| self.first_not_finite(Group::Refs, &lane.refs)).unwrap_or_default();
+            lane.verdict = Verdict::Failed(culprit.into());
+        }
+        probe.at(Stage::Solving, seat.row, ask.round);
+        true
+    }
+
+    /// The operator's values replace the client's; true if any did.
+    #[inline]
+    fn merge_overrides(&self, row: usize, refs: &mut [u64]) -> bool {
+        self.control[control::OPERATOR].load(Ordering::Relaxed) != 0 && self.merge_overrides_of(row, refs)
+    }
+
+    #[cold]
+    fn merge_overrides_of(&self, row: usize, refs: &mut [u64]) -> bool {
+        let words = self.layout.override_words();
+        let slot = SlotReader::over(&self.overrides[row * words..(row + 1) * words]);
+        let mut copy = vec![0; 1 + refs.len()];
+        // An operator may be in the middle of writing; one stopped there must not stop us.
+        let Some(_) = (0..100).find_map(|_| slot.read(&mut copy)) else { return false };
+        let (mask, values) = (copy[0], &copy[1..]);
+        let values: &[u8] = bytemuck::cast_slice(values);
+        let into: &mut [u8] = bytemuck::cast_slice_mut(refs);
+        let Some((valid, fields)) = self.ref_bytes.split_last() else { return false };
+        for (bit, bytes) in fields.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1) {
+            into[bytes.clone()].copy_from_slice(&values[bytes.clone()]);
+            into[valid.start + bit] = 1;
+        }
+        mask != 0
+    }
+
+    /// Names the first value that is not finite.
+    #[cold]
+    fn first_not_finite(&self, group: Group, row: &[u64]) -> Option<String> {
+        let record = self.manifest.schema.record(group).ok()?;
+        record.fields.iter().find_map(|field| {
+            let values = field.read(bytemuck::cast_slice(row));
+            let (i, value) = values.iter().enumerate().find(|(_, v)| !v.is_finite())?;
+            let label = field.labels.get(i * field.labels.len() / values.len().max(1));
+            let label = label.map_or_else(String::new, |l| format!(" ({l})"));
+            Some(format!("{group}.{}[{i}]{label} is {value}", field.name))
+        })
+    }
+
+    /// Judges what the controller answered; true when the row is to be made safe.
+    #[inline]
+    pub fn judge(&self, seat: &mut Seat, lane: &mut LaneBuffer) -> bool {
+        if lane.reason == Reason::None
+            && !matches!(lane.verdict, Verdict::Failed(_))
+            && !self.cmd_floats.all_finite(&lane.cmd)
+        {
+            lane.reason = Reason::BadOutput;
+            lane.verdict =
+                Verdict::Failed(self.first_not_finite(Group::Cmd, &lane.cmd).unwrap_or_default().into());
+        }
+        let Verdict::Failed(why) = &lane.verdict else { return false };
+        if lane.reason == Reason::None {
+            lane.reason = Reason::Controller;
+        }
+        self.say(seat.row, lane.round, &format!("{}: {why}", lane.reason));
+        seat.failed = true;
+        seat.fails += 1;
+        lane.cmd.copy_from_slice(&self.blank.cmd);
+        true
+    }
+
+    /// Publishes a row's outputs and answers; returns the time.
+    #[inline]
+    pub fn publish(
+        &self,
+        seat: &mut Seat,
+        lane: &mut LaneBuffer,
+        started: u64,
+        probe: &mut impl Probe,
+    ) -> u64 {
+        let outcome = match &lane.verdict {
+            Verdict::Solved => Outcome::Solved,
+            Verdict::Degraded(why) => {
+                if !why.is_empty() {
+                    self.say(seat.row, lane.round, why);
+                }
+                Outcome::Degraded
+            }
+            Verdict::Failed(_) => Outcome::Failed,
+        };
+        seat.solves += 1;
+        seat.first = false;
+        let now = clock::now_ns();
+        seat.last_ns = now - started;
+        let status = &mut lane.status;
+        status.round = lane.round;
+        status.posted_ns = self.posted[lane.round as usize % ROUNDS].load(Ordering::Relaxed);
+        status.started_ns = started;
+        status.finished_ns = now;
+        status.solve_us = seat.last_ns as f32 * 1e-3;
+        (status.solves, status.fails, status.resets) = (seat.solves, seat.fails, seat.resets);
+        (status.outcome, status.reason) = (outcome as u8, lane.reason as u8);
+
+        let index = (seat.serial % self.layout.slots as u64) as usize;
+        let slot = Slot::over(&self.slots[self.layout.slot(seat.row, index)]);
+        let record = slot.begin(seat.serial);
+        record[0].store(lane.round, Ordering::Relaxed);
+        self.put(record, Group::Status, bytemuck::cast_slice(std::slice::from_ref(&lane.status)));
+        probe.at(Stage::Publishing, seat.row, lane.round);
+        self.put(record, Group::Cmd, &lane.cmd);
+        self.put(record, Group::Prediction, &lane.prediction);
+        self.put(record, Group::Refs, &lane.refs);
+        self.put(record, Group::State, &lane.state);
+        slot.end(seat.serial);
+        seat.serial += 1;
+        let code = Code { outcome, reason: lane.reason }.byte();
+        self.handoff(seat.row).reply(Answer { round: lane.round, slot: index as u16, code });
+        probe.at(Stage::Between, seat.row, lane.round);
+        now
+    }
+
+    #[inline]
+    fn put(&self, record: &[AtomicU64], group: Group, words: &[u64]) {
+        if let Some(range) = self.layout.in_slot(group) {
+            // The record begins behind the slot's sequence word.
+            copy_out(words, &record[range.start - 1..range.start - 1 + words.len()]);
+        }
+    }
+
+    /// Leaves a message for a row: readable by client and observers until the next one.
+    #[cold]
+    pub fn say(&self, row: usize, round: u64, text: &str) {
+        let text = text.replace('\n', " ");
+        let mut end = text.len().min(MESSAGE_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut words = [0u64; MESSAGE_WORDS - 1];
+        (words[0], words[1]) = (round, end as u64);
+        bytemuck::cast_slice_mut(&mut words[2..])[..end].copy_from_slice(&text.as_bytes()[..end]);
+        let all = &self.messages[row * MESSAGE_WORDS..(row + 1) * MESSAGE_WORDS];
+        let slot = Slot::over(all);
+        let serial = all[0].load(Ordering::Relaxed).div_ceil(2);
+        copy_out(&words, slot.begin(serial));
+        slot.end(serial);
+    }
+}
+
+fn span(row: usize, words: usize) -> Range<usize> {
+    row * words..(row + 1) * words
+}
+
+/// Where a row has floating-point values, in runs of one type.
+#[derive(Debug, Default)]
+struct Floats(Vec<(Dtype, Range<usize>)>);
+
+impl Floats {
+    fn of(record: &Record) -> Self {
+        let mut runs: Vec<(Dtype, Range<usize>)> = Vec::new();
+        let mut fields: Vec<_> = record.fields.iter().filter(|f| !f.is_empty()).collect();
+        fields.sort_by_key(|f| f.offset);
+        for field in fields.into_iter().filter(|f| matches!(f.dtype, Dtype::F16 | Dtype::F32 | Dtype::F64)) {
+            match runs.last_mut() {
+                Some((dtype, run)) if *dtype == field.dtype && run.end == field.offset => {
+                    run.end = field.bytes().end
+                }
+                _ => runs.push((field.dtype, field.bytes())),
+            }
+        }
+        Self(runs)
+    }
+
+    #[inline]
+    fn all_finite(&self, row: &[u64]) -> bool {
+        let bytes: &[u8] = bytemuck::cast_slice(row);
+        self.0.iter().all(|(dtype, range)| {
+            let bytes = &bytes[range.clone()];
+            match dtype {
+                // Zero times anything finite is zero; branch-free, so the compiler can use SIMD.
+                Dtype::F32 => {
+                    bytemuck::cast_slice::<u8, f32>(bytes).iter().map(|v| v * 0.0).sum::<f32>() == 0.0
+                }
+                Dtype::F64 => {
+                    bytemuck::cast_slice::<u8, f64>(bytes).iter().map(|v| v * 0.0).sum::<f64>() == 0.0
+                }
+                _ => bytes.chunks_exact(dtype.size()).all(|e| dtype.read_f64(e).is_finite()),
+            }
+        })
+    }
+}

@@ -1,0 +1,352 @@
+//! Who solves a worker's rows: one thread, several, or a group at once.
+
+use super::{
+    Host, Probe,
+    desk::{Desk, Seat},
+    panic_text,
+};
+use crate::{
+    Error, Result,
+    config::Policy,
+    controller::{Batch, LaneBuffer, RHController, RHGroup, Verdict},
+    outcome::Reason,
+};
+use crossbeam::queue::ArrayQueue;
+use phalanx_shm::{
+    Gate, clock,
+    sync::{AtomicU64, Ordering},
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// A row and its controller.
+struct Chair<T> {
+    seat: Seat,
+    controller: T,
+    /// It panicked: what it holds cannot be relied on, so a reset builds it anew.
+    broken: bool,
+}
+
+impl<T: RHController> Chair<T> {
+    fn build(desk: &Desk, row: usize) -> Result<Self> {
+        let controller = T::build(&desk.setup, row)
+            .map_err(|e| Error::Misuse(format!("row {row}: cannot build its controller: {e}")))?;
+        Ok(Self { seat: desk.seat(row), controller, broken: false })
+    }
+
+    fn build_all(desk: &Desk) -> Result<Vec<Self>> {
+        let mut chairs = Vec::with_capacity(desk.rows().len());
+        for row in desk.rows() {
+            chairs.push(Self::build(desk, row)?);
+            desk.built(chairs.len());
+        }
+        Ok(chairs)
+    }
+
+    /// Answers the row, if it is pending; returns the time.
+    #[inline]
+    fn serve(&mut self, desk: &Desk, lane: &mut LaneBuffer, probe: &mut impl Probe, now: u64) -> u64 {
+        desk.turn_to(self.seat.row, now);
+        if !desk.begin(&mut self.seat, lane, probe) {
+            return now;
+        }
+        self.ask(desk, lane);
+        if desk.judge(&mut self.seat, lane) && desk.manifest.config.policy == Policy::Safe {
+            self.make_safe(desk, lane);
+        }
+        desk.publish(&mut self.seat, lane, now, probe)
+    }
+
+    #[inline]
+    fn ask(&mut self, desk: &Desk, lane: &mut LaneBuffer) {
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            if lane.reset {
+                self.reset(desk)?;
+            }
+            if lane.reason == Reason::None {
+                let lane = lane.lane(desk.quat_order());
+                let (mut inputs, mut outputs) = (lane.inputs, lane.outputs);
+                *lane.verdict = self.controller.solve(&mut inputs, &mut outputs);
+            }
+            Ok(())
+        }));
+        let failed = match answered {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => (Reason::Controller, Error::to_string(&e)),
+            Err(panic) => (Reason::Panic, panic_text(&*panic).to_owned()),
+        };
+        self.broken = true;
+        lane.reason = failed.0;
+        lane.verdict = Verdict::Failed(failed.1.into());
+    }
+
+    fn reset(&mut self, desk: &Desk) -> Result<()> {
+        if self.broken {
+            self.controller = T::build(&desk.setup, self.seat.row)?;
+            self.broken = false;
+        }
+        self.controller.reset();
+        Ok(())
+    }
+
+    /// The controller's own safe command; homing where it has none, or panics, or gives nonsense.
+    #[cold]
+    fn make_safe(&mut self, desk: &Desk, lane: &mut LaneBuffer) {
+        let blank = lane.cmd.clone();
+        let given = catch_unwind(AssertUnwindSafe(|| {
+            let lane = lane.lane(desk.quat_order());
+            let (mut inputs, mut outputs) = (lane.inputs, lane.outputs);
+            self.controller.safe(&mut inputs, &mut outputs);
+        }));
+        if given.is_err() || !desk.is_sound(&lane.cmd) {
+            lane.cmd = blank;
+        }
+    }
+}
+
+/// Serves the pending rows of one round at a time, the one left over from the last look first, so that
+/// a row asked again and again cannot keep others waiting.
+#[derive(Default)]
+struct Rounds {
+    left_over: Option<u64>,
+}
+
+impl Rounds {
+    /// Calls `serve` with the index of every pending row of one round; false when there is none.
+    #[inline]
+    fn each(&mut self, desk: &Desk, mut serve: impl FnMut(usize)) -> bool {
+        let mut round = self.left_over.take();
+        let mut any = false;
+        for (index, row) in desk.rows().enumerate() {
+            let Some(ask) = desk.handoff(row).pending() else { continue };
+            if *round.get_or_insert(ask.round) == ask.round {
+                serve(index);
+                any = true;
+            } else {
+                self.left_over = Some(ask.round);
+            }
+        }
+        any || self.left_over.is_some()
+    }
+}
+
+/// One thread, one row after the other.
+pub struct Single<T> {
+    chairs: Vec<Chair<T>>,
+    lane: LaneBuffer,
+    rounds: Rounds,
+}
+
+impl<T: RHController> Single<T> {
+    pub fn build(desk: &Arc<Desk>) -> Result<Self> {
+        Ok(Self { chairs: Chair::build_all(desk)?, lane: desk.lane(), rounds: Rounds::default() })
+    }
+}
+
+impl<T: RHController, P: Probe> Host<P> for Single<T> {
+    fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool {
+        let Self { chairs, lane, rounds } = self;
+        let mut now = 0;
+        let any = rounds.each(desk, |index| {
+            if now == 0 {
+                now = clock::now_ns();
+            }
+            now = chairs[index].serve(desk, lane, probe, now);
+        });
+        if any {
+            desk.finished(now);
+        }
+        any
+    }
+}
+
+/// Several threads. Each has a queue, the rows expected to take longest first; who runs dry takes from the
+/// others.
+pub struct Threads<T> {
+    crew: Arc<Crew<T>>,
+    lane: LaneBuffer,
+    rounds: Rounds,
+    /// Expected time and index of the round's rows.
+    order: Vec<(u64, u32)>,
+}
+
+struct Crew<T> {
+    desk: Arc<Desk>,
+    /// A row is in one queue at most, so nobody ever waits for its lock.
+    chairs: Vec<Mutex<Chair<T>>>,
+    queues: Vec<ArrayQueue<u32>>,
+    /// Rung when the queues are filled.
+    start: Gate,
+    /// Rung when the last row is answered.
+    finish: Gate,
+    /// Rows of the round not answered yet. Released by whoever answers, acquired by the leader.
+    left: AtomicU64,
+}
+
+impl<T: RHController + Send> Threads<T> {
+    pub fn build(desk: &Arc<Desk>) -> Result<Self> {
+        let chairs = Chair::<T>::build_all(desk)?;
+        let order = Vec::with_capacity(chairs.len());
+        let threads = desk.manifest.config.cpu.threads.clamp(1, chairs.len().max(1));
+        let crew = Arc::new(Crew {
+            desk: desk.clone(),
+            queues: (0..threads).map(|_| ArrayQueue::new(chairs.len().max(1))).collect(),
+            chairs: chairs.into_iter().map(Mutex::new).collect(),
+            start: Gate::default(),
+            finish: Gate::default(),
+            left: AtomicU64::new(0),
+        });
+        for helper in 1..threads {
+            let crew = crew.clone();
+            std::thread::Builder::new()
+                .name(format!("phalanx-{helper}"))
+                .spawn(move || crew.help(helper))
+                .map_err(|e| Error::Config(format!("cannot start thread {helper} of {threads}: {e}")))?;
+        }
+        Ok(Self { crew, lane: desk.lane(), rounds: Rounds::default(), order })
+    }
+}
+
+impl<T: RHController + Send, P: Probe> Host<P> for Threads<T> {
+    fn serve(&mut self, desk: &Desk, _probe: &mut P) -> bool {
+        let Self { crew, lane, rounds, order } = self;
+        order.clear();
+        let any = rounds.each(desk, |index| order.push((crew.chair(index).seat.last_ns, index as u32)));
+        if order.is_empty() {
+            return any;
+        }
+        order.sort_unstable_by(|a, b| b.cmp(a));
+        crew.left.store(order.len() as u64, Ordering::Relaxed);
+        for (i, &(_, index)) in order.iter().enumerate() {
+            let full = crew.queues[i % crew.queues.len()].push(index);
+            debug_assert!(full.is_ok(), "a queue holds all rows");
+        }
+        crew.start.ring();
+        crew.work(0, lane);
+        let mut spin = desk.spin();
+        crew.finish.wait_until(&mut spin, None, || crew.left.load(Ordering::Acquire) == 0);
+        desk.finished(clock::now_ns());
+        true
+    }
+}
+
+impl<T: RHController> Crew<T> {
+    fn chair(&self, index: usize) -> std::sync::MutexGuard<'_, Chair<T>> {
+        self.chairs[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn help(&self, me: usize) {
+        let mut lane = self.desk.lane();
+        let mut spin = self.desk.spin();
+        loop {
+            let seen = self.start.value();
+            self.work(me, &mut lane);
+            self.start.wait(seen, &mut spin, None);
+        }
+    }
+
+    /// Serves rows until there are none left in any queue.
+    fn work(&self, me: usize, lane: &mut LaneBuffer) {
+        let mut now = clock::now_ns();
+        let own_first = (0..self.queues.len()).map(|i| &self.queues[(me + i) % self.queues.len()]);
+        for queue in own_first {
+            while let Some(index) = queue.pop() {
+                now = self.chair(index as usize).serve(&self.desk, lane, &mut super::NoProbe, now);
+                if self.left.fetch_sub(1, Ordering::Release) == 1 {
+                    self.finish.ring();
+                }
+            }
+        }
+    }
+}
+
+/// All rows of a worker at once.
+pub struct Group<G> {
+    group: G,
+    seats: Vec<Seat>,
+    batch: Batch,
+    /// The seat of each lane.
+    taken: Vec<usize>,
+    rounds: Rounds,
+    broken: bool,
+}
+
+impl<G: RHGroup> Group<G> {
+    pub fn build(desk: &Arc<Desk>) -> Result<Self> {
+        let rows = desk.rows();
+        let group = G::build(&desk.setup, rows.clone())
+            .map_err(|e| Error::Misuse(format!("rows {rows:?}: cannot build their controller: {e}")))?;
+        desk.built(rows.len());
+        let lanes = rows.clone().map(|_| desk.lane()).collect();
+        Ok(Self {
+            group,
+            batch: Batch { lanes, len: 0, quat_order: desk.quat_order() },
+            taken: Vec::with_capacity(rows.len()),
+            seats: rows.map(|row| desk.seat(row)).collect(),
+            rounds: Rounds::default(),
+            broken: false,
+        })
+    }
+
+    /// Solves the lanes of the batch; whatever goes wrong, goes wrong for all.
+    fn ask(&mut self, desk: &Desk) {
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            if self.broken {
+                self.group = G::build(&desk.setup, desk.rows())?;
+                self.broken = false;
+            }
+            self.group.solve(&mut self.batch);
+            Ok(())
+        }));
+        let (reason, why) = match answered {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => (Reason::Controller, Error::to_string(&e)),
+            Err(panic) => (Reason::Panic, panic_text(&*panic).to_owned()),
+        };
+        self.broken = true;
+        for lane in &mut self.batch.lanes[..self.batch.len] {
+            lane.reason = reason;
+            lane.verdict = Verdict::Failed(why.clone().into());
+        }
+    }
+}
+
+impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
+    fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool {
+        let started = clock::now_ns();
+        let Self { group, seats, batch, taken, rounds, broken } = self;
+        batch.len = 0;
+        taken.clear();
+        let any = rounds.each(desk, |index| {
+            let lane = &mut batch.lanes[batch.len];
+            if !desk.begin(&mut seats[index], lane, probe) {
+                return;
+            }
+            if lane.reset {
+                *broken |= catch_unwind(AssertUnwindSafe(|| group.reset(lane.row))).is_err();
+            }
+            if lane.reason == Reason::None {
+                batch.len += 1;
+                taken.push(index);
+            } else {
+                // Bad input: the group never sees it.
+                desk.judge(&mut seats[index], lane);
+                desk.publish(&mut seats[index], lane, started, probe);
+            }
+        });
+        if self.batch.len > 0 {
+            desk.turn_to(self.batch.lanes[0].row, started);
+            self.ask(desk);
+            for (lane, &index) in self.batch.lanes.iter_mut().zip(&self.taken) {
+                desk.judge(&mut self.seats[index], lane);
+                desk.publish(&mut self.seats[index], lane, started, probe);
+            }
+        }
+        if any {
+            desk.finished(clock::now_ns());
+        }
+        any
+    }
+}
