@@ -4,7 +4,13 @@
 //! boot of the machine and one pid namespace; nothing here ever goes by age.
 
 use crate::{ShmError, backend};
-use std::{fs, os::fd::AsFd, time::Duration};
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+use std::{
+    fs, io,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    sync::OnceLock,
+    time::Duration,
+};
 
 /// A process: its pid and when it started, in clock ticks since boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,21 +31,34 @@ pub struct Boot {
 }
 
 impl Identity {
-    /// This process.
+    /// This process. One that cannot read its own start time (no descriptor left, say) is nobody's owner:
+    /// an arena refuses to be made by it.
     pub fn me() -> Self {
+        Self::read_me().unwrap_or(Self { pid: std::process::id(), start: 0 })
+    }
+
+    pub(crate) fn read_me() -> io::Result<Self> {
         let pid = std::process::id();
-        Self { pid, start: stat(pid).map_or(0, |s| s.start) }
+        let stat = stat(pid)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { pid, start: stat.start })
     }
 
     /// The process that has this pid now, if it lives.
     pub fn of(pid: u32) -> Option<Self> {
-        let stat = stat(pid)?;
+        let stat = stat(pid).ok()??;
         stat.lives.then_some(Self { pid, start: stat.start })
     }
 
-    /// Does it still run? A zombie does not.
+    /// Does it still run? A zombie does not. Whoever cannot look (no descriptor left, say) asks the kernel for
+    /// the pid alone: better to keep what a dead process left than to take what a live one has.
     pub fn is_alive(&self) -> bool {
-        self.pid != 0 && Self::of(self.pid) == Some(*self)
+        if self.pid == 0 {
+            return false;
+        }
+        match stat(self.pid) {
+            Ok(found) => found.is_some_and(|s| s.lives && s.start == self.start),
+            Err(_) => exists(self.pid),
+        }
     }
 
     /// As one word, which can be claimed atomically. The low half of the start time is enough: it returns
@@ -48,16 +67,33 @@ impl Identity {
         u64::from(self.pid) << 32 | (self.start & 0xffff_ffff)
     }
 
-    /// Is this the process that packed `word`, and alive?
+    /// Is this the process that packed `word`, and alive? When nobody can look it is, as in
+    /// [`Identity::is_alive`], with a start time that is only half known.
     pub fn alive_from(word: u64) -> Option<Self> {
-        let found = Self::of((word >> 32) as u32)?;
-        (found.pack() == word).then_some(found)
+        let packed = Self { pid: (word >> 32) as u32, start: word & 0xffff_ffff };
+        match stat(packed.pid) {
+            Ok(found) => {
+                let found = Self { start: found.filter(|s| s.lives)?.start, ..packed };
+                (found.pack() == word).then_some(found)
+            }
+            Err(_) => exists(packed.pid).then_some(packed),
+        }
     }
 }
 
+/// Does anybody have this pid, be it a zombie?
+fn exists(pid: u32) -> bool {
+    pid != 0 && kill(Pid::from_raw(pid as i32), None) != Err(Errno::ESRCH)
+}
+
 impl Boot {
-    /// The one we run in.
+    /// The one we run in. Read once, since every look at another process needs it; what cannot be read is
+    /// zero, and [`Boot::is_known`] says so.
     pub fn now() -> Self {
+        static NOW: OnceLock<Boot> = OnceLock::new();
+        if let Some(now) = NOW.get() {
+            return *now;
+        }
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let mut id = [0; 16];
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -65,9 +101,14 @@ impl Boot {
             let pair = std::str::from_utf8(pair).unwrap_or("0");
             *byte = u8::from_str_radix(pair, 16).unwrap_or(0);
         }
-        let namespace =
-            fs::metadata("/proc/self/ns/pid").map_or(0, |m| std::os::unix::fs::MetadataExt::ino(&m));
-        Self { id, namespace }
+        let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino());
+        let now = Self { id, namespace };
+        if now.is_known() { *NOW.get_or_init(|| now) } else { now }
+    }
+
+    /// Could it be read?
+    pub fn is_known(&self) -> bool {
+        self.id != [0; 16] && self.namespace != 0
     }
 }
 
@@ -76,14 +117,23 @@ struct Stat {
     start: u64,
 }
 
-/// State and start time from `/proc`. The command's name may hold spaces and brackets, so fields are counted
-/// from the last bracket.
-fn stat(pid: u32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
-    let state = fields.next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    Some(Stat { lives: !matches!(state, "Z" | "X" | "x"), start })
+/// State and start time from `/proc`; `None` when there is no such process. The command's name may hold spaces
+/// and brackets, so fields are counted from the last bracket.
+fn stat(pid: u32) -> io::Result<Option<Stat>> {
+    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        // The process may end between the opening and the reading.
+        Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ESRCH) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
+    let fields = text.rfind(')').map_or("", |at| &text[at + 1..]);
+    let mut fields = fields.split_ascii_whitespace();
+    match (fields.next(), fields.nth(18).and_then(|start| start.parse().ok())) {
+        (Some(state), Some(start)) => Ok(Some(Stat { lives: !matches!(state, "Z" | "X" | "x"), start })),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 /// Tells when a process ends, at once and without polling (the portable backend polls).

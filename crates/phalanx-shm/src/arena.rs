@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "views into the mapping; each block says why it is sound")]
 
 use crate::{
-    ArenaName, Boot, Dtype, Exclusive, GateRef, Identity, ReadWords, ShmError, TensorInfo, Toc, Words,
-    backend::{self, Segment},
+    ArenaName, Boot, Dtype, Exclusive, GateRef, ReadWords, ShmError, TensorInfo, Toc, Words,
+    backend::{self, FileId, Segment},
     gate::GATE_BYTES,
     header::{self, HEADER_BYTES, MAGIC, Refusal, VERSION},
     inventory,
@@ -13,7 +13,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering, fence},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -65,8 +65,9 @@ pub struct Arena {
     segment: Arc<Segment>,
     toc: Toc,
     claims: Claims,
-    /// The pid that removes the file; a fork of it must not.
-    remover: Option<u32>,
+    /// The pid that removes the file, which a fork of it must not, and the file, because by force or by hand
+    /// the name may have become another's.
+    remover: Option<(u32, FileId)>,
 }
 
 impl Arena {
@@ -75,22 +76,20 @@ impl Arena {
     pub fn create(name: &str, spec: &ArenaSpec) -> Result<Draft, ShmError> {
         let name = ArenaName::new(name)?;
         let toc = Toc::lay_out(&spec.tensors)?;
-        let have = backend::free_space();
-        if have < toc.total {
-            return Err(backend::no_space(toc.total, have));
-        }
-        // Bounded: each turn either creates the file or finds one less in the way.
+        // Bounded: each turn creates the file, finds one less in the way, or waits for who is creating it.
         for _ in 0..16 {
             match Segment::create(&name, toc.total as usize) {
                 Ok(made) => {
                     let (segment, lock) = made?;
+                    let file =
+                        backend::id(&lock).map_err(|e| ShmError::os("look at the new arena", "fstat", e))?;
                     let claims = Claims::new(toc.tensors.len());
                     let arena = Arena {
                         name,
                         segment: Arc::new(segment),
                         toc,
                         claims,
-                        remover: Some(std::process::id()),
+                        remover: Some((std::process::id(), file)),
                     };
                     arena.write_page();
                     return Ok(Draft { arena, _lock: lock });
@@ -138,16 +137,24 @@ impl Arena {
 
     /// Gate number `index` of a tensor made by [`ArenaSpec::gates`].
     pub fn gate(&self, tensor: &str, index: usize) -> Result<GateRef, ShmError> {
-        let (_, info) = find(&self.toc, tensor)?;
-        if info.shape.get(1) != Some(&(GATE_BYTES as u64)) || index as u64 >= info.shape[0] {
+        let (number, info) = find(&self.toc, tensor)?;
+        let gates = match info.shape[..] {
+            [gates, bytes] if info.dtype == Dtype::U8 && bytes == GATE_BYTES as u64 => gates,
+            _ => 0,
+        };
+        if index as u64 >= gates {
             return Err(ShmError::NoTensor(format!("gate {index} of {tensor:?}, shape {:?}", info.shape)));
         }
-        Ok(GateRef::new(self.segment.clone(), info.offset as usize + index * GATE_BYTES))
+        let claim = self.claims.shared(number, tensor)?;
+        Ok(GateRef::new(self.segment.clone(), info.offset as usize + index * GATE_BYTES, claim))
     }
 
     /// Removes the file now; whoever is attached keeps the memory.
     pub fn unlink(&mut self) {
-        if self.remover.take() == Some(std::process::id()) {
+        if let Some((pid, file)) = self.remover.take()
+            && pid == std::process::id()
+            && backend::id_under(&self.name).is_ok_and(|found| found == file)
+        {
             let _ = backend::unlink(&self.name);
         }
     }
@@ -226,7 +233,7 @@ impl ArenaReader {
 
     /// Does the process that made it still live?
     pub fn owner_lives(&self) -> bool {
-        self.toc.boot == Boot::now() && self.toc.owner.is_alive()
+        lives(&self.toc)
     }
 }
 
@@ -249,7 +256,6 @@ pub(crate) fn header_page(segment: &Segment) -> [u8; HEADER_BYTES] {
     let mut page = [0; HEADER_BYTES];
     // Pairs with the release in `publish`: a magic seen here comes with all that was filled in before it.
     let magic = header_word(segment, 0).load(Ordering::Acquire);
-    fence(Ordering::Acquire);
     page[..8].copy_from_slice(&magic.to_ne_bytes());
     for (i, chunk) in page.chunks_exact_mut(8).enumerate().skip(1) {
         chunk.copy_from_slice(&header_word(segment, i).load(Ordering::Relaxed).to_ne_bytes());
@@ -274,11 +280,11 @@ fn open(name: &ArenaName, writable: bool) -> Result<(Arc<Segment>, Toc), ShmErro
 }
 
 /// Does the owner live, as far as can be known? In another pid namespace of the same boot nobody can tell,
-/// and then it does.
+/// nor can who does not know its own boot, and then it does.
 pub(crate) fn lives(toc: &Toc) -> bool {
-    let now = Boot::now();
-    if toc.boot.id != now.id {
-        return false;
+    let (then, now) = (toc.boot, Boot::now());
+    if !then.is_known() || !now.is_known() {
+        return true;
     }
-    toc.boot.namespace != now.namespace || Identity::is_alive(&toc.owner)
+    then.id == now.id && (then.namespace != now.namespace || toc.owner.is_alive())
 }

@@ -9,6 +9,7 @@ use crate::sync::{AtomicU32, Ordering, SyncPoint, relax};
 use std::time::{Duration, Instant};
 
 /// Bytes of a gate: room for the futex words on one line and, for the portable backend, its event behind it.
+#[cfg(not(loom))]
 pub(crate) const GATE_BYTES: usize = 256;
 
 /// A gate; it lies in an arena, or on the heap for threads of one process.
@@ -52,10 +53,10 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// The value now. Pairs with nothing: what a waiter acts on is published by the words it reads next.
+    /// The value now; whatever was posted before it was rung is seen next.
     #[inline]
     pub fn value(&self) -> u32 {
-        self.value.load(Ordering::Relaxed)
+        self.value.load(SyncPoint::GateSeen.order(Ordering::Acquire))
     }
 
     /// Sets the value and wakes the waiter if it sleeps.
@@ -82,36 +83,60 @@ impl Gate {
     /// (`None`: for ever, for waiters that something else can end).
     #[inline]
     pub fn wait(&self, seen: u32, spin: &mut Spin, deadline: Option<Instant>) -> Waited {
+        let mut now = seen;
+        let changed = self.wait_until(spin, deadline, || {
+            now = self.value.load(SyncPoint::GateSeen.order(Ordering::Acquire));
+            now != seen
+        });
+        if changed { Waited::Changed(now) } else { Waited::TimedOut }
+    }
+
+    /// Waits until `ready`, which somebody makes true before they ring; false when the deadline came first.
+    #[inline]
+    pub fn wait_until(
+        &self,
+        spin: &mut Spin,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut() -> bool,
+    ) -> bool {
         let mut turn = spin.begin();
         loop {
-            let now = self.value.load(SyncPoint::GateSeen.order(Ordering::Acquire));
-            if now != seen {
-                return Waited::Changed(now);
+            if ready() {
+                turn.paid();
+                return true;
             }
             if !turn.again(deadline) {
                 break;
             }
         }
-        self.sleep(seen, deadline)
+        let asleep = turn.spins.then(Instant::now);
+        let in_time = self.sleep(deadline, ready);
+        if let Some(asleep) = asleep
+            && in_time
+        {
+            turn.slept(asleep.elapsed());
+        }
+        in_time
     }
 
     #[cold]
-    fn sleep(&self, seen: u32, deadline: Option<Instant>) -> Waited {
+    fn sleep(&self, deadline: Option<Instant>, mut ready: impl FnMut() -> bool) -> bool {
         self.sleepers.store(1, Ordering::Relaxed);
         SyncPoint::GateSleep.fence(Ordering::SeqCst);
-        let waited = loop {
-            let now = self.value.load(SyncPoint::GateSeen.order(Ordering::Acquire));
-            if now != seen {
-                break Waited::Changed(now);
+        let in_time = loop {
+            // Taken before `ready` looks: a ring in between ends the doze at once.
+            let seen = self.value.load(SyncPoint::GateSeen.order(Ordering::Acquire));
+            if ready() {
+                break true;
             }
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                break Waited::TimedOut;
+                break false;
             }
             self.doze(seen, left);
         };
         self.sleepers.store(0, Ordering::Relaxed);
-        waited
+        in_time
     }
 
     #[cfg(not(loom))]
@@ -137,40 +162,42 @@ impl Gate {
     }
 }
 
-/// How long a waiter spins before it sleeps. A setting that turns itself off: when the clock jumps while
-/// spinning, somebody else ran on this core, and for a while spinning only takes time from whoever we
-/// wait for.
+/// How long a waiter spins before it sleeps. A setting that turns itself off where there are fewer cores than
+/// runnable processes, because there spinning only takes time from whoever we wait for. Two signs of that:
+/// what we waited for comes soon after we stop spinning, or the clock jumps while we spin.
 #[derive(Clone, Debug)]
 pub struct Spin {
     budget: Duration,
     /// Waits to sleep through at once before spinning is tried again.
     sit_out: u32,
-    /// How many waits the next pre-emption costs; doubles up to a limit, so that a loaded machine is probed
-    /// less and less.
+    /// How many waits the next spinning in vain costs. Doubles up to a limit, so that a loaded machine is probed
+    /// less and less, and is forgiven when spinning pays.
     penalty: u32,
 }
 
 /// A gap in the waiter's own clock that only another runnable process explains.
 const PREEMPTED: Duration = Duration::from_micros(150);
-const PENALTY: (u32, u32) = (16, 1024);
+/// In budgets: spinning before a longer sleep than this is lost, too, but nobody misses the time.
+const SOON: u32 = 16;
+/// In waits.
+const MAX_PENALTY: u32 = 1024;
 
 impl Spin {
     /// Spins up to `budget` per wait; zero sleeps at once.
     pub fn new(budget: Duration) -> Self {
-        Self { budget, sit_out: 0, penalty: PENALTY.0 }
+        Self { budget, sit_out: 0, penalty: 1 }
     }
 
     #[inline]
     fn begin(&mut self) -> Turn<'_> {
-        let spins = if self.budget.is_zero() {
-            false
-        } else if self.sit_out > 0 {
-            self.sit_out -= 1;
-            false
-        } else {
-            true
-        };
+        let spins = !self.budget.is_zero() && self.sit_out == 0;
+        self.sit_out = self.sit_out.saturating_sub(1);
         Turn { spin: self, spins, rounds: 0, clock: None }
+    }
+
+    fn in_vain(&mut self) {
+        self.sit_out = self.penalty;
+        self.penalty = (self.penalty * 2).min(MAX_PENALTY);
     }
 }
 
@@ -203,14 +230,27 @@ impl Turn<'_> {
         let (start, last) = self.clock.unwrap_or((now, now));
         self.clock = Some((start, now));
         if now - last > PREEMPTED {
-            self.spin.sit_out = self.spin.penalty;
-            self.spin.penalty = (self.spin.penalty * 2).min(PENALTY.1);
+            self.spins = false;
+            self.spin.in_vain();
             return false;
         }
-        if self.rounds >= 4096 {
-            self.spin.penalty = PENALTY.0;
-        }
         now - start < self.spin.budget && deadline.is_none_or(|d| now < d)
+    }
+
+    /// It came while we spun, or was there already, which says nothing.
+    #[inline]
+    fn paid(&mut self) {
+        if self.rounds > 0 {
+            self.spin.penalty = 1;
+        }
+    }
+
+    /// It came after we had spun and then slept for that long.
+    #[cold]
+    fn slept(&mut self, asleep: Duration) {
+        if asleep < self.spin.budget * SOON {
+            self.spin.in_vain();
+        }
     }
 }
 
@@ -255,6 +295,30 @@ mod tests {
             assert_eq!(gate.wait(0, &mut Spin::new(budget), None), Waited::Changed(7));
             thread.join().unwrap();
         }
+    }
+
+    #[test]
+    fn spinning_in_vain_is_tried_less_and_less_until_it_pays() {
+        let mut spin = Spin::new(Duration::from_micros(50));
+        let tries = |spin: &mut Spin, asleep: Duration| {
+            (0..4000)
+                .filter(|_| {
+                    let mut turn = spin.begin();
+                    if turn.spins {
+                        turn.slept(asleep);
+                    }
+                    turn.spins
+                })
+                .count()
+        };
+        assert_eq!(tries(&mut spin, Duration::from_secs(1)), 4000, "a long sleep is nobody's fault");
+        assert_eq!(tries(&mut spin, Duration::from_micros(5)), 13);
+        while !spin.begin().spins {}
+        let mut turn = spin.begin();
+        turn.rounds = 1;
+        turn.paid();
+        turn.slept(Duration::ZERO);
+        assert!(!spin.begin().spins && spin.begin().spins, "forgiven: one wait is sat out, not a thousand");
     }
 
     #[test]

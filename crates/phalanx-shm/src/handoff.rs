@@ -52,7 +52,8 @@ impl Answer {
         (self.round & ROUND_MASK) << 24 | u64::from(self.slot) << 8 | u64::from(self.code)
     }
 
-    fn unpack(word: u64) -> Self {
+    /// From its word, for those who can only read.
+    pub fn from_word(word: u64) -> Self {
         Self { round: word >> 24, slot: (word >> 8) as u16, code: word as u8 }
     }
 
@@ -88,7 +89,7 @@ impl<'a> Handoff<'a> {
     /// Asker or reader: the last answer. The outputs it points to are complete.
     #[inline]
     pub fn answer(&self) -> Answer {
-        Answer::unpack(self.done.load(SyncPoint::AnswerSeen.order(Ordering::Acquire)))
+        Answer::from_word(self.done.load(SyncPoint::AnswerSeen.order(Ordering::Acquire)))
     }
 
     /// Asker: gives up waiting for this row. Afterwards the inputs may be changed; the row still answers.
@@ -112,11 +113,12 @@ impl<'a> Handoff<'a> {
         (ask.round != self.done.load(Ordering::Relaxed) >> 24).then_some(ask)
     }
 
-    /// Answerer, after it has copied the inputs: were they whole?
+    /// Answerer, after it has copied the inputs: were they whole? Never those of an ask that was already
+    /// withdrawn when it was seen.
     #[inline]
     pub fn still_stands(&self, ask: Ask) -> bool {
         SyncPoint::WithdrawalSeen.fence(Ordering::Acquire);
-        self.ask.load(Ordering::Relaxed) == ask.pack()
+        self.ask.load(Ordering::Relaxed) == Ask { withdrawn: false, ..ask }.pack()
     }
 
     /// Answerer: answers. The outputs must be in place.
@@ -142,7 +144,8 @@ mod tests {
         assert!(row.still_stands(asked));
         row.withdraw();
         assert!(!row.still_stands(asked));
-        assert!(row.pending().unwrap().withdrawn);
+        let withdrawn = row.pending().unwrap();
+        assert!(withdrawn.withdrawn && !row.still_stands(withdrawn));
         row.reply(Answer { round: 7, slot: 500, code: 9 });
         assert!(row.is_idle());
         assert_eq!(row.answer(), Answer { round: 7, slot: 500, code: 9 });

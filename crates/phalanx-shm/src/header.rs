@@ -100,13 +100,9 @@ impl Toc {
         if total > i64::MAX as u64 {
             return bad(format!("{total} bytes"));
         }
-        Ok(Self {
-            owner: Identity::me(),
-            boot: Boot::now(),
-            created_ns: crate::clock::unix_ns(),
-            total,
-            tensors: placed,
-        })
+        let owner = Identity::read_me()
+            .map_err(|e| ShmError::os("read /proc/self/stat", "looking at this process", e))?;
+        Ok(Self { owner, boot: Boot::now(), created_ns: crate::clock::unix_ns(), total, tensors: placed })
     }
 
     /// The header page, its magic still missing.
@@ -169,7 +165,7 @@ pub fn parse(page: &[u8; HEADER_BYTES], file_bytes: u64) -> Result<Toc, Refusal>
         return corrupt(format!("it claims a header of {} bytes", half(12)));
     }
     let total = word(16);
-    if total != file_bytes {
+    if total != file_bytes || total < HEADER_BYTES as u64 {
         return corrupt(format!("it claims {total} bytes, the file has {file_bytes}"));
     }
     let Ok(pid) = u32::try_from(word(48)) else {

@@ -3,11 +3,11 @@
 use crate::{
     ArenaName, Boot, ShmError, Toc,
     arena::{header_page, lives},
-    backend::{self, Segment},
+    backend::{self, FileId, Segment},
     header::{self, Refusal, VERSION},
     name::DIRECTORY,
 };
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{fs, time::Duration};
 
 /// What an arena's file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum ArenaState {
     WrongVersion(u32),
     /// Not one of ours, or damaged. Nobody can tell whether someone uses it.
     Corrupt(String),
+    /// The system did not let us look (no descriptor left, say): nothing is known, so nothing is removed.
+    Unknown(String),
     /// Made in another pid namespace (a container): whether its owner lives cannot be seen from here.
     Elsewhere(Toc),
 }
@@ -65,16 +67,24 @@ pub fn inspect(name: &ArenaName) -> Option<ArenaState> {
     if name.uid() != nix::unistd::geteuid().as_raw() {
         return Some(ArenaState::Foreign { uid: name.uid() });
     }
+    match look(name)? {
+        ArenaState::NotReady => half_made(name),
+        other => Some(other),
+    }
+}
+
+/// As `inspect`, where a half-made arena is just that, whoever made it.
+fn look(name: &ArenaName) -> Option<ArenaState> {
     let segment = match Segment::open(name, false) {
         Ok(segment) => segment,
         Err(ShmError::Absent { .. }) => return None,
-        Err(ShmError::NotReady { .. }) => return Some(half_made(name)),
+        Err(ShmError::NotReady { .. }) => return Some(ArenaState::NotReady),
         Err(ShmError::ForeignOwner { owner, .. }) => return Some(ArenaState::Foreign { uid: owner }),
         Err(ShmError::Corrupt { why, .. }) => return Some(ArenaState::Corrupt(why)),
-        Err(other) => return Some(ArenaState::Corrupt(other.to_string())),
+        Err(other) => return Some(ArenaState::Unknown(other.to_string())),
     };
     Some(match header::parse(&header_page(&segment), segment.bytes() as u64) {
-        Err(Refusal::NotReady) => half_made(name),
+        Err(Refusal::NotReady) => ArenaState::NotReady,
         Err(Refusal::Version(found)) => ArenaState::WrongVersion(found),
         Err(Refusal::Corrupt(why)) => ArenaState::Corrupt(why),
         Ok(toc) if !lives(&toc) => ArenaState::Dead(toc),
@@ -83,11 +93,24 @@ pub fn inspect(name: &ArenaName) -> Option<ArenaState> {
     })
 }
 
-fn half_made(name: &ArenaName) -> ArenaState {
-    match backend::open_checked(name, true).ok().map(backend::try_lock) {
-        Some(Some(_lock)) => ArenaState::Abandoned,
-        _ => ArenaState::NotReady,
+/// The maker of an arena holds its lock until it is valid. So whoever gets the lock looks again: that file is
+/// valid by now, or it never will be.
+fn half_made(name: &ArenaName) -> Option<ArenaState> {
+    let held = || {
+        let file = backend::open_checked(name, true).ok()?;
+        Some((backend::id(&file).ok()?, backend::try_lock(file)?))
+    };
+    let Some((ours, _lock)) = held() else { return Some(ArenaState::NotReady) };
+    match look(name)? {
+        ArenaState::NotReady if is_still(name, ours) => Some(ArenaState::Abandoned),
+        other => Some(other),
     }
+}
+
+/// Is it that file which has the name? Then it had it all the time, for a file that has lost its name does not
+/// get it back.
+fn is_still(name: &ArenaName, file: FileId) -> bool {
+    backend::id_under(name).is_ok_and(|found| found == file)
 }
 
 /// Removes an arena whose owner is gone; true if it did. With `force` also one that nobody can read.
@@ -100,15 +123,14 @@ pub fn reclaim(name: &ArenaName, force: bool) -> Result<bool, ShmError> {
         Err(ShmError::Absent { .. }) => return Ok(false),
         Err(e) => return Err(e),
     };
-    let inode = |m: fs::Metadata| (m.dev(), m.ino());
-    let ours = file.metadata().map(inode).ok();
+    let Ok(ours) = backend::id(&file) else { return Ok(false) };
     let Some(_lock) = backend::try_lock(file) else { return Ok(false) };
-    let gone = match inspect_locked(name) {
-        Some(ArenaState::Dead(_) | ArenaState::Abandoned) => true,
+    let gone = match look(name) {
+        Some(ArenaState::Dead(_) | ArenaState::NotReady) => true,
         Some(ArenaState::Corrupt(_) | ArenaState::WrongVersion(_) | ArenaState::Elsewhere(_)) => force,
         _ => false,
     };
-    if !gone || fs::symlink_metadata(name.path()).map(inode).ok() != ours {
+    if !gone || !is_still(name, ours) {
         return Ok(false);
     }
     backend::unlink(name)
@@ -116,15 +138,8 @@ pub fn reclaim(name: &ArenaName, force: bool) -> Result<bool, ShmError> {
     Ok(true)
 }
 
-/// `inspect` by the holder of the file's lock, to whom a half-made arena is abandoned.
-fn inspect_locked(name: &ArenaName) -> Option<ArenaState> {
-    match inspect(name)? {
-        ArenaState::NotReady => Some(ArenaState::Abandoned),
-        other => Some(other),
-    }
-}
-
-/// Clears the way for creating `name`, or says who is in it.
+/// Clears the way for creating `name`, or says who is in it. Somebody who is still creating it gets a
+/// moment to finish, and the caller looks again.
 pub(crate) fn make_way(name: &ArenaName) -> Result<(), ShmError> {
     let text = || name.to_string();
     match inspect(name) {
@@ -133,10 +148,13 @@ pub(crate) fn make_way(name: &ArenaName) -> Result<(), ShmError> {
         Some(ArenaState::Live(toc) | ArenaState::Elsewhere(toc)) => {
             Err(ShmError::Taken { name: text(), pid: toc.owner.pid })
         }
-        Some(ArenaState::NotReady) => Err(ShmError::NotReady { name: text() }),
-        Some(ArenaState::Foreign { .. }) => Err(backend::open_checked(name, true)
-            .err()
-            .unwrap_or_else(|| ShmError::NotReady { name: text() })),
+        Some(ArenaState::NotReady) => {
+            std::thread::sleep(Duration::from_millis(1));
+            Ok(())
+        }
+        Some(ArenaState::Foreign { .. } | ArenaState::Unknown(_)) => {
+            backend::open_checked(name, true).map(drop)
+        }
         Some(ArenaState::WrongVersion(found)) => {
             Err(ShmError::WrongVersion { name: text(), found, expected: VERSION })
         }

@@ -20,6 +20,8 @@ impl<'a> Slot<'a> {
     }
 
     /// Marks the slot as being written and returns the record's words to store to (relaxed).
+    ///
+    /// A slot must never see the same serial twice: a reader that copies across both cannot tell.
     #[inline]
     pub fn begin(&self, serial: u64) -> &'a [AtomicU64] {
         self.words[0].store(serial << 1 | 1, Ordering::Relaxed);

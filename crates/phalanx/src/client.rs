@@ -135,6 +135,18 @@ enum Waited {
     Deadline,
 }
 
+/// A round being waited for.
+struct Vigil<'a> {
+    worker: usize,
+    /// The worker's life when it was asked.
+    life: u64,
+    round: u64,
+    limit: Option<Instant>,
+    /// The limit has passed: take what is there, wait for nothing.
+    overdue: bool,
+    wait: Wait<'a>,
+}
+
 impl ClusterClient {
     /// Becomes the client of a cluster that is ready.
     pub fn connect(name: &str) -> Result<Self> {
@@ -410,60 +422,67 @@ impl ClusterClient {
         self.handoff(worker, row).make(self.round, flags);
     }
 
-    fn gather(&mut self, flight: usize, chosen: &[u32], mut wait: Wait<'_>) -> Result<()> {
-        let triggered =
-            Instant::now() - Duration::from_nanos(clock::now_ns() - self.flights[flight].report.posted_ns);
+    fn gather(&mut self, flight: usize, chosen: &[u32], wait: Wait<'_>) -> Result<()> {
+        let posted_ns = self.flights[flight].report.posted_ns;
+        let triggered = Instant::now() - Duration::from_nanos(clock::now_ns().saturating_sub(posted_ns));
         let timeout = wait.timeout.unwrap_or_else(|| self.manifest.config.round_timeout());
-        let limit = match wait.deadline {
-            Some(deadline) => triggered.checked_add(deadline.min(timeout)),
-            None => triggered.checked_add(timeout),
-        };
         let by_deadline = wait.deadline.is_some_and(|d| d <= timeout);
+        let limit = triggered.checked_add(wait.deadline.map_or(timeout, |d| d.min(timeout)));
         let round = self.flights[flight].report.round;
-        let mut overdue = false;
+        let mut vigil = Vigil { worker: 0, life: 0, round, limit, overdue: false, wait };
+        let mut collected = Ok(());
         for (worker, rows) in by_worker(&self.layout.clone(), chosen) {
-            let life = self.flights[flight].lives[worker];
-            for &row in rows {
+            (vigil.worker, vigil.life) = (worker, self.flights[flight].lives[worker]);
+            collected = collected.and_then(|()| self.collect(flight, rows, &mut vigil));
+        }
+        if collected.is_err() {
+            self.abandon(flight, chosen);
+        }
+        self.flights[flight].report.gathered_ns = clock::now_ns();
+        if collected.is_ok() && vigil.overdue && !by_deadline {
+            return Err(self.timed_out(flight, timeout));
+        }
+        collected
+    }
+
+    /// Takes the answers of one worker's rows as they come.
+    ///
+    /// A look at an answer takes its cache line away from the worker, who writes eight answers into it. So
+    /// the client follows at a distance: it waits for the last of some rows, then takes all of them, and
+    /// closes up towards the end.
+    fn collect(&mut self, flight: usize, rows: &[u32], vigil: &mut Vigil<'_>) -> Result<()> {
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at((rest.len() / 4).clamp(1, 64));
+            rest = others;
+            let last = some[some.len() - 1] as usize;
+            if some.len() > 1 && self.book[last].in_flight {
+                self.await_row(last, some.len(), vigil)?;
+            }
+            for &row in some {
                 let row = row as usize;
                 if !self.book[row].in_flight {
                     continue;
                 }
-                match self.await_row(worker, row, round, life, limit, &mut wait, overdue) {
-                    Ok(Waited::Answered(answer)) => self.accept(flight, row, answer),
-                    Ok(Waited::Dead) => {
+                match self.await_row(row, 0, vigil)? {
+                    Waited::Answered(answer) => self.accept(flight, row, answer),
+                    Waited::Dead => {
                         self.book[row].owed = true;
                         self.settle(flight, row, Outcome::Dead, Reason::None);
                     }
-                    Ok(Waited::Deadline) => {
-                        overdue = true;
-                        self.give_up(flight, worker, row);
-                    }
-                    Err(e) => {
-                        self.abandon(flight, chosen);
-                        return Err(e);
+                    Waited::Deadline => {
+                        vigil.overdue = true;
+                        self.give_up(flight, vigil.worker, row);
                     }
                 }
             }
-        }
-        self.flights[flight].report.gathered_ns = clock::now_ns();
-        if overdue && !by_deadline {
-            return Err(self.timed_out(flight, timeout));
         }
         Ok(())
     }
 
     #[inline]
-    #[allow(clippy::too_many_arguments, reason = "the innermost wait; a struct would only rename them")]
-    fn await_row(
-        &mut self,
-        worker: usize,
-        row: usize,
-        round: u64,
-        life: u64,
-        limit: Option<Instant>,
-        wait: &mut Wait<'_>,
-        overdue: bool,
-    ) -> Result<Waited> {
+    fn await_row(&mut self, row: usize, pauses: usize, vigil: &mut Vigil<'_>) -> Result<Waited> {
+        let (worker, round, life) = (vigil.worker, vigil.round, vigil.life);
         loop {
             let answer = self.handoff(worker, row).answer();
             if answer.is_of(round) {
@@ -475,20 +494,20 @@ impl ClusterClient {
                 return Ok(if answer.is_of(round) { Waited::Answered(answer) } else { Waited::Dead });
             }
             let now = Instant::now();
-            if overdue || limit.is_some_and(|l| now >= l) {
+            if vigil.overdue || vigil.limit.is_some_and(|l| now >= l) {
                 return Ok(Waited::Deadline);
             }
             let look_around = now + LOOK_AROUND;
-            let until = limit.map_or(look_around, |l| l.min(look_around));
+            let until = vigil.limit.map_or(look_around, |l| l.min(look_around));
             let index = self.layout.handoff(worker, row);
-            let (ask, done, workers) = (&self.ask[index], &self.done[index], &self.workers);
-            let handoff = Handoff { ask, done };
+            let handoff = Handoff { ask: &self.ask[index], done: &self.done[index] };
+            let life_word = &self.workers[worker * word::WORDS + word::LIFE];
             let ready = || {
-                handoff.answer().is_of(round)
-                    || workers[worker * word::WORDS + word::LIFE].load(Ordering::Acquire) != life
+                (0..pauses).for_each(|_| std::hint::spin_loop());
+                handoff.answer().is_of(round) || life_word.load(Ordering::Acquire) != life
             };
             let rung = self.bells[worker].wait_until(&mut self.spin, Some(until), ready);
-            if !rung && let Some(ended) = self.look_around(worker, round, wait)? {
+            if !rung && let Some(ended) = self.look_around(worker, round, &mut vigil.wait)? {
                 return Ok(ended);
             }
         }
@@ -532,7 +551,7 @@ impl ClusterClient {
         let Self { layout, slots, status, cmd, prediction, followed, .. } = self;
         let bring = |group, to: &mut [u64]| {
             if let Some(range) = layout.in_slot(group) {
-                copy_in(&slots[slot.clone()][range], to);
+                copy_in(&slots[slot.clone()][range.clone()], &mut to[..range.len()]);
             }
         };
         bring(Group::Status, status.row_mut(row));

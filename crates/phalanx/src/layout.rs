@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// All that is fixed for a cluster's life, as stored in its arena (JSON).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The settings, resolved.
     pub config: ClusterConfig,
@@ -230,7 +230,7 @@ pub struct Life {
 }
 
 /// What a worker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum LifeState {
@@ -278,8 +278,8 @@ pub const LOG_BYTES: usize = 16 * 1024;
 /// Words of a log: bytes written so far, then the ring.
 pub const LOG_WORDS: usize = 8 + LOG_BYTES / 8;
 
-/// Words of a slot before its records: sequence word, round, flags.
-pub const SLOT_HEADER: usize = 8;
+/// Words of a slot before its records: sequence word, round.
+pub const SLOT_HEADER: usize = 2;
 
 /// Where everything is. Derived from a manifest, never stored.
 #[derive(Clone, Debug)]
@@ -294,6 +294,8 @@ pub struct Layout {
     pub slot_words: usize,
     /// Words of one row per group, in the order of [`Group::ALL`]; 0 where there is no such group.
     words: [usize; 5],
+    /// Of those, the words that hold fields; the rest is padding and never copied.
+    used: [usize; 5],
     /// Where in a slot each group lies; `None` where slots do not hold it.
     in_slot: [Option<usize>; 5],
     /// Refs as followed have a tensor of their own.
@@ -320,6 +322,7 @@ impl Layout {
             return Err(Error::Misuse(format!("{next} of {rows} rows planned, {} slots", manifest.slots)));
         }
         let words = Group::ALL.map(|g| manifest.schema.record(g).map_or(0, |r| r.words()));
+        let used = Group::ALL.map(|g| manifest.schema.record(g).map_or(0, |r| r.used_words()));
         let followed = manifest.description.writes_refs;
         let mut end = SLOT_HEADER;
         let mut in_slot = [None; 5];
@@ -330,9 +333,9 @@ impl Layout {
         };
         // What the client gathers comes first, the state last.
         for group in [Group::Status, Group::Cmd, Group::Prediction, Group::Refs, Group::State] {
-            if held(group) && words[group as usize] > 0 {
+            if held(group) && used[group as usize] > 0 {
                 in_slot[group as usize] = Some(end);
-                end += words[group as usize];
+                end += used[group as usize];
             }
         }
         let mut bases = Vec::new();
@@ -345,8 +348,9 @@ impl Layout {
             rows,
             slices,
             slots: manifest.slots,
-            slot_words: end,
+            slot_words: end.next_multiple_of(8),
             words,
+            used,
             in_slot,
             followed,
             bases,
@@ -394,9 +398,14 @@ impl Layout {
         self.words[group as usize]
     }
 
-    /// Where in a slot a group lies.
+    /// Where in a slot the used words of a group's row lie.
     pub fn in_slot(&self, group: Group) -> Option<Range<usize>> {
-        self.in_slot[group as usize].map(|start| start..start + self.words(group))
+        self.in_slot[group as usize].map(|start| start..start + self.used(group))
+    }
+
+    /// Words of one row of a group that hold fields.
+    pub fn used(&self, group: Group) -> usize {
+        self.used[group as usize]
     }
 
     /// The words of one slot.

@@ -24,11 +24,13 @@
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod dump;
 mod error;
 pub mod fields;
 pub mod layout;
 pub mod observer;
 pub mod operator;
+pub mod orders;
 mod outcome;
 pub mod plan;
 pub mod program;

@@ -8,10 +8,10 @@ use crate::{
         tensor, worker as word,
     },
     schema::Group,
-    supervisor::log_lines,
+    supervisor::{log_lines, log_lines_after},
 };
 use phalanx_shm::{Answer, ArenaReader, Identity, ReadWords, clock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A read-only attachment to a cluster.
@@ -43,7 +43,7 @@ pub struct RowRecord {
 }
 
 /// A worker, as seen from outside.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkerView {
     /// Its number.
     pub worker: usize,
@@ -257,6 +257,15 @@ impl Observer {
         if read { log_lines(&record) } else { Vec::new() }
     }
 
+    /// What a worker printed beyond the first `seen` bytes, as complete lines, and how many bytes that makes.
+    pub fn log_after(&self, worker: usize, seen: u64) -> (u64, Vec<String>) {
+        let mut record = vec![0; LOG_WORDS - 1];
+        match self.logs.slot(worker * LOG_WORDS, LOG_WORDS).read(&mut record) {
+            Some(_) => log_lines_after(&record, seen),
+            None => (seen, Vec::new()),
+        }
+    }
+
     /// Uptime, by the monotonic clock of the first worker's spawning.
     pub fn uptime(&self) -> Duration {
         Duration::from_nanos(clock::unix_ns().saturating_sub(self.created_ns()))
@@ -316,6 +325,11 @@ impl Observer {
     /// A field of a record as doubles; `None` where the history is off and the field is an input.
     pub fn values(&self, record: &RowRecord, group: Group, field: &str) -> Result<Option<Vec<f64>>> {
         record.values(&self.manifest, &self.layout, group, field)
+    }
+
+    /// The row of a group as bytes, as [`RowRecord::group`].
+    pub fn group<'a>(&self, record: &'a RowRecord, group: Group) -> Option<&'a [u8]> {
+        record.group(&self.layout, group)
     }
 }
 

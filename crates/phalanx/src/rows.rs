@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(pick((1..3).into()).unwrap(), [1, 2]);
         assert_eq!(pick((&[3, 0]).into()).unwrap(), [0, 3]);
         assert_eq!(pick(Rows::Mask(&[false, true, false, true])).unwrap(), [1, 3]);
-        assert_eq!(pick((2..2).into()).unwrap(), []);
+        assert!(pick((2..2).into()).unwrap().is_empty());
         for (bad, says) in [
             (Rows::Mask(&[true]), "one entry per row"),
             (Rows::Ids(&[4]), "row 4 of 4"),

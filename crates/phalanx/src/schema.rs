@@ -279,6 +279,11 @@ impl Record {
         words
     }
 
+    /// 64-bit words of a row that hold fields; the rest is padding.
+    pub fn used_words(&self) -> usize {
+        self.fields.iter().map(|f| f.bytes().end).max().unwrap_or(0).div_ceil(8)
+    }
+
     /// 64-bit words of a row.
     pub fn words(&self) -> usize {
         self.stride / 8

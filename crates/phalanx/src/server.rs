@@ -94,6 +94,17 @@ impl ClusterServer {
         self.shared.news.wait_for(timeout, || self.shared.is_closing())
     }
 
+    /// Waits until there was more news (a worker died or came back, somebody asked for something) than the
+    /// `seen` of before, 0 at first; says how much there was. Costs nothing while it waits.
+    pub fn wait_for_news(&self, seen: u64) -> u64 {
+        self.shared.news.wait_beyond(seen)
+    }
+
+    /// Has the end begun?
+    pub fn is_closing(&self) -> bool {
+        self.shared.is_closing()
+    }
+
     /// Ends the workers and removes the arena. Bounded: who does not go is killed.
     pub fn close(&mut self) {
         self.shared.close();

@@ -17,7 +17,7 @@ use crate::{
     worker::Ticket,
 };
 use log::Log;
-pub use log::lines_of as log_lines;
+pub use log::{lines_after as log_lines_after, lines_of as log_lines};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -93,6 +93,12 @@ impl News {
     fn tell(&self) {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.changed.notify_all();
+    }
+
+    /// Waits until there were more than `seen`; says how many there were.
+    pub fn wait_beyond(&self, seen: u64) -> u64 {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.changed.wait_while(count, |count| *count == seen).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the next news, or until `done`; says whether it is.
@@ -308,6 +314,8 @@ struct Ward {
     respawn_at: Option<Instant>,
     /// Deaths in a row soon after a start.
     quick_deaths: usize,
+    /// Somebody asked for it to be replaced, whatever the settings say of respawning.
+    asked: bool,
 }
 
 struct Process {
@@ -494,8 +502,9 @@ impl Wards {
     fn plan_respawn(&mut self, worker: usize) {
         let started =
             Phase::from_word(self.shared.control[control::PHASE].load(Ordering::Acquire)) == Phase::Ready;
-        if started && self.shared.manifest.config.respawn {
-            let ward = &mut self.wards[worker];
+        let ward = &mut self.wards[worker];
+        let asked = std::mem::take(&mut ward.asked);
+        if started && (asked || self.shared.manifest.config.respawn) {
             let step = ward.quick_deaths.saturating_sub(1).min(BACK_OFF.len() - 1);
             ward.respawn_at = Some(Instant::now() + BACK_OFF[step]);
         }
@@ -547,7 +556,10 @@ impl Wards {
             }
             self.wards[worker].quick_deaths = 0;
             match &mut self.wards[worker].process {
-                Some(process) => drop(process.child.kill()),
+                Some(process) => {
+                    drop(process.child.kill());
+                    self.wards[worker].asked = true;
+                }
                 None => self.wards[worker].respawn_at = Some(Instant::now()),
             }
         }

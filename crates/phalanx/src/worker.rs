@@ -102,6 +102,8 @@ fn run<P: Probe, H: Host<P>>(
     build: impl FnOnce(&Arc<Desk>) -> Result<H>,
 ) -> Result<()> {
     process::ignore_interrupts();
+    // A server that waits for its signals has them blocked, and its children inherit that.
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
     let desk = open(ticket)?;
     probe.at(Stage::Starting, 0, 0);
     let mut host = build_or_say_why(&desk, || build(&desk))?;

@@ -1,6 +1,7 @@
 //! Linux: files in `/dev/shm`, futex, pidfd.
 #![allow(unsafe_code, reason = "system calls and mappings; each block says why it is sound")]
 
+use super::files::{Lock, free_space, length, no_space, open_checked, unlink};
 use crate::{
     Gate, Identity, ShmError,
     name::{ArenaName, DIRECTORY},
@@ -10,10 +11,7 @@ use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, posix_fallocate},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        mman::{MapFlags, ProtFlags, mmap, munmap},
-        statvfs::statvfs,
-    },
+    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
     unistd::linkat,
 };
 use std::{
@@ -22,7 +20,7 @@ use std::{
     num::NonZeroUsize,
     os::{
         fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
-        unix::fs::{MetadataExt, OpenOptionsExt},
+        unix::fs::OpenOptionsExt,
     },
     ptr::NonNull,
     time::Duration,
@@ -42,10 +40,6 @@ pub struct Segment {
 unsafe impl Send for Segment {}
 // SAFETY: as above; nothing is mutated through `&Segment`.
 unsafe impl Sync for Segment {}
-
-/// Held while an arena is being created; the kernel drops it with its holder, so a half-made arena whose
-/// lock is free is nobody's.
-pub type Lock = Flock<File>;
 
 impl Segment {
     /// Creates a file exclusively and reserves its memory. `AlreadyExists` is left to the caller to judge.
@@ -84,6 +78,10 @@ impl Segment {
 
     fn reserve(file: &File, bytes: usize) -> Result<Self, ShmError> {
         let have = free_space();
+        // Asked first, because a reservation that fails takes everybody's memory for as long as it tries.
+        if have < bytes as u64 {
+            return Err(no_space(bytes as u64, have));
+        }
         // Reserved now, so that a full /dev/shm is an error here and not a SIGBUS in the middle of a round.
         posix_fallocate(file.as_fd(), 0, bytes as i64).map_err(|e| match e {
             Errno::ENOSPC | Errno::EFBIG => no_space(bytes as u64, have),
@@ -95,15 +93,7 @@ impl Segment {
     /// Opens an existing file after checking whose it is.
     pub fn open(name: &ArenaName, writable: bool) -> Result<Self, ShmError> {
         let file = open_checked(name, writable)?;
-        let bytes = file.metadata().map_err(|e| ShmError::os("look at the arena", "fstat", e))?.len();
-        if bytes == 0 {
-            return Err(ShmError::NotReady { name: name.to_string() });
-        }
-        if bytes < crate::header::HEADER_BYTES as u64 {
-            let why = format!("{bytes} bytes are too few for a header");
-            return Err(ShmError::Corrupt { name: name.to_string(), why });
-        }
-        Self::map(&file, bytes as usize, writable)
+        Self::map(&file, length(&file, name)?, writable)
     }
 
     fn map(file: &File, bytes: usize, writable: bool) -> Result<Self, ShmError> {
@@ -132,62 +122,6 @@ impl Drop for Segment {
     fn drop(&mut self) {
         // SAFETY: base and bytes are those of our own mapping, and every view holds an Arc of it.
         let _ = unsafe { munmap(self.base.cast(), self.bytes) };
-    }
-}
-
-/// Removes the file of an arena.
-pub fn unlink(name: &ArenaName) -> io::Result<()> {
-    std::fs::remove_file(name.path())
-}
-
-/// Opens an arena's file, refusing one that is another user's or that others may write.
-pub fn open_checked(name: &ArenaName, writable: bool) -> Result<File, ShmError> {
-    let path = name.path();
-    let uid = nix::unistd::geteuid().as_raw();
-    let foreign = |m: &std::fs::Metadata| ShmError::ForeignOwner {
-        path: path.clone(),
-        owner: m.uid(),
-        mode: m.mode() & 0o777,
-        uid,
-    };
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(writable)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(&path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(ShmError::Absent { name: name.to_string(), near: crate::inventory::near(name) });
-        }
-        Err(e) => {
-            return Err(match std::fs::symlink_metadata(&path) {
-                Ok(m) if m.uid() != uid || m.file_type().is_symlink() => foreign(&m),
-                _ => ShmError::os(format!("open {}", path.display()), "opening the arena", e),
-            });
-        }
-    };
-    let m = file.metadata().map_err(|e| ShmError::os("look at the arena", "fstat", e))?;
-    if m.uid() != uid || m.mode() & 0o077 != 0 || !m.is_file() {
-        return Err(foreign(&m));
-    }
-    Ok(file)
-}
-
-/// Bytes free for arenas.
-pub fn free_space() -> u64 {
-    statvfs(DIRECTORY).map_or(0, |s| s.blocks_available() * s.fragment_size())
-}
-
-/// The error for a shared-memory directory that is too small.
-pub fn no_space(need: u64, have: u64) -> ShmError {
-    let try_mib = (need * 2).div_ceil(1 << 20).next_power_of_two().max(64);
-    ShmError::NoSpace {
-        need,
-        have,
-        remedy: format!(
-            "try fewer rows or a smaller history, `mount -o remount,size={try_mib}m {DIRECTORY}`, or in Docker `--shm-size={try_mib}m`"
-        ),
     }
 }
 
@@ -266,9 +200,4 @@ impl Watch {
     pub fn descriptor(&self) -> Option<&OwnedFd> {
         Some(&self.0)
     }
-}
-
-/// Takes the file's lock if nobody holds it.
-pub fn try_lock(file: File) -> Option<Lock> {
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
 }

@@ -53,6 +53,20 @@ pub fn lines_of(record: &[u64]) -> Vec<String> {
     lines(record[0], &record[HEADER - 1..])
 }
 
+/// The complete lines after the first `seen` bytes, and the bytes up to the end of the last of them.
+pub fn lines_after(record: &[u64], seen: u64) -> (u64, Vec<String>) {
+    let (total, ring) = (record[0], bytemuck::cast_slice::<u64, u8>(&record[HEADER - 1..]));
+    let len = ring.len() as u64;
+    let oldest = total.saturating_sub(len);
+    let start = seen.clamp(oldest, total);
+    let text: Vec<u8> = (start..total).map(|at| ring[(at % len) as usize]).collect();
+    let Some(end) = text.iter().rposition(|&byte| byte == b'\n') else { return (start, Vec::new()) };
+    let text = String::from_utf8_lossy(&text[..end]);
+    // As above, what is left of an overwritten line is dropped.
+    let lines = text.split('\n').skip(usize::from(start > seen)).map(str::to_owned).collect();
+    (start + end as u64 + 1, lines)
+}
+
 fn lines(total: u64, ring: &[u64]) -> Vec<String> {
     let ring: &[u8] = bytemuck::cast_slice(ring);
     let full = total >= ring.len() as u64;
@@ -81,5 +95,29 @@ mod tests {
         assert!(lines[0].starts_with("line ") && lines.len() > 1000);
         log.append(&vec![b'x'; 1 << 20]);
         assert!(log.lines().is_empty());
+    }
+
+    #[test]
+    fn a_log_is_followed_line_by_line() {
+        let record = |log: &Log| {
+            let mut record = vec![0; HEADER - 1];
+            record[0] = log.total;
+            record.extend_from_slice(&log.ring);
+            record
+        };
+        let mut log = Log::default();
+        log.append(b"one\ntw");
+        assert_eq!(lines_after(&record(&log), 0), (4, vec!["one".into()]));
+        assert_eq!(lines_after(&record(&log), 4), (4, vec![]));
+        log.append(b"o\n\n");
+        assert_eq!(lines_after(&record(&log), 4), (9, vec!["two".into(), String::new()]));
+        for i in 0..5_000 {
+            log.append(format!("line {i}\n").as_bytes());
+        }
+        let (seen, lines) = lines_after(&record(&log), 9);
+        assert_eq!((seen, lines.last().unwrap().as_str()), (log.total, "line 4999"));
+        assert!(lines.iter().all(|l| l.starts_with("line ")));
+        log.append(b"more\n");
+        assert_eq!(lines_after(&record(&log), seen).1, ["more"]);
     }
 }

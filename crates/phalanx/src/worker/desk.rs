@@ -14,7 +14,9 @@ use crate::{
     schema::{Group, Record},
 };
 use phalanx_shm::{
-    Answer, Arena, Dtype, GateRef, Handoff, Slot, SlotReader, Spin, Words, clock, copy_in, copy_out,
+    Answer, Arena, Dtype, GateRef, Handoff, Slot, SlotReader, Spin, Words,
+    clock::{self, Ticker},
+    copy_in, copy_out,
     sync::{AtomicU64, Ordering},
 };
 use std::{ops::Range, time::Duration};
@@ -219,9 +221,9 @@ impl Desk {
         if seat.failed && !reset {
             return unsolved(Reason::NotReset, Outcome::Failed);
         }
-        copy_in(&self.state[span(seat.row, lane.state.len())], &mut lane.state);
+        self.bring(Group::State, &self.state, seat.row, &mut lane.state);
         probe.at(Stage::CopyingIn, seat.row, ask.round);
-        copy_in(&self.refs[span(seat.row, lane.refs.len())], &mut lane.refs);
+        self.bring(Group::Refs, &self.refs, seat.row, &mut lane.refs);
         if !handoff.still_stands(ask) {
             return unsolved(Reason::Withdrawn, Outcome::Idle);
         }
@@ -250,6 +252,12 @@ impl Desk {
         }
         probe.at(Stage::Solving, seat.row, ask.round);
         true
+    }
+
+    #[inline]
+    fn bring(&self, group: Group, from: &[AtomicU64], row: usize, to: &mut [u64]) {
+        let (stride, used) = (self.layout.words(group), self.layout.used(group));
+        copy_in(&from[row * stride..row * stride + used], &mut to[..used]);
     }
 
     /// The operator's values replace the client's; true if any did.
@@ -318,6 +326,7 @@ impl Desk {
         seat: &mut Seat,
         lane: &mut LaneBuffer,
         started: u64,
+        clock: &Ticker,
         probe: &mut impl Probe,
     ) -> u64 {
         let outcome = match &lane.verdict {
@@ -332,8 +341,8 @@ impl Desk {
         };
         seat.solves += 1;
         seat.first = false;
-        let now = clock::now_ns();
-        seat.last_ns = now - started;
+        let now = clock.now_ns();
+        seat.last_ns = now.saturating_sub(started);
         let status = &mut lane.status;
         status.round = lane.round;
         status.posted_ns = self.posted[lane.round as usize % ROUNDS].load(Ordering::Relaxed);
@@ -365,7 +374,7 @@ impl Desk {
     fn put(&self, record: &[AtomicU64], group: Group, words: &[u64]) {
         if let Some(range) = self.layout.in_slot(group) {
             // The record begins behind the slot's sequence word.
-            copy_out(words, &record[range.start - 1..range.start - 1 + words.len()]);
+            copy_out(&words[..range.len()], &record[range.start - 1..range.end - 1]);
         }
     }
 
@@ -386,10 +395,6 @@ impl Desk {
         copy_out(&words, slot.begin(serial));
         slot.end(serial);
     }
-}
-
-fn span(row: usize, words: usize) -> Range<usize> {
-    row * words..(row + 1) * words
 }
 
 /// Where a row has floating-point values, in runs of one type.
@@ -418,12 +423,16 @@ impl Floats {
         self.0.iter().all(|(dtype, range)| {
             let bytes = &bytes[range.clone()];
             match dtype {
-                // Zero times anything finite is zero; branch-free, so the compiler can use SIMD.
+                // An exponent of ones is NaN or infinity. Counting integers, unlike adding floats, is done in SIMD.
                 Dtype::F32 => {
-                    bytemuck::cast_slice::<u8, f32>(bytes).iter().map(|v| v * 0.0).sum::<f32>() == 0.0
+                    const ONES: u32 = 0x7f80_0000;
+                    let bad = |v: &u32| u32::from(v & ONES == ONES);
+                    bytemuck::cast_slice::<u8, u32>(bytes).iter().map(bad).sum::<u32>() == 0
                 }
                 Dtype::F64 => {
-                    bytemuck::cast_slice::<u8, f64>(bytes).iter().map(|v| v * 0.0).sum::<f64>() == 0.0
+                    const ONES: u64 = 0x7ff0_0000_0000_0000;
+                    let bad = |v: &u64| u64::from(v & ONES == ONES);
+                    bytemuck::cast_slice::<u8, u64>(bytes).iter().map(bad).sum::<u64>() == 0
                 }
                 _ => bytes.chunks_exact(dtype.size()).all(|e| dtype.read_f64(e).is_finite()),
             }

@@ -13,7 +13,8 @@ use crate::{
 };
 use crossbeam::queue::ArrayQueue;
 use phalanx_shm::{
-    Gate, clock,
+    Gate,
+    clock::{self, Ticker},
     sync::{AtomicU64, Ordering},
 };
 use std::{
@@ -47,7 +48,14 @@ impl<T: RHController> Chair<T> {
 
     /// Answers the row, if it is pending; returns the time.
     #[inline]
-    fn serve(&mut self, desk: &Desk, lane: &mut LaneBuffer, probe: &mut impl Probe, now: u64) -> u64 {
+    fn serve(
+        &mut self,
+        desk: &Desk,
+        lane: &mut LaneBuffer,
+        clock: &Ticker,
+        probe: &mut impl Probe,
+        now: u64,
+    ) -> u64 {
         desk.turn_to(self.seat.row, now);
         if !desk.begin(&mut self.seat, lane, probe) {
             return now;
@@ -56,7 +64,7 @@ impl<T: RHController> Chair<T> {
         if desk.judge(&mut self.seat, lane) && desk.manifest.config.policy == Policy::Safe {
             self.make_safe(desk, lane);
         }
-        desk.publish(&mut self.seat, lane, now, probe)
+        desk.publish(&mut self.seat, lane, now, clock, probe)
     }
 
     #[inline]
@@ -136,24 +144,26 @@ impl Rounds {
 pub struct Single<T> {
     chairs: Vec<Chair<T>>,
     lane: LaneBuffer,
+    clock: Ticker,
     rounds: Rounds,
 }
 
 impl<T: RHController> Single<T> {
     pub fn build(desk: &Arc<Desk>) -> Result<Self> {
-        Ok(Self { chairs: Chair::build_all(desk)?, lane: desk.lane(), rounds: Rounds::default() })
+        let chairs = Chair::build_all(desk)?;
+        Ok(Self { chairs, lane: desk.lane(), clock: Ticker::new(), rounds: Rounds::default() })
     }
 }
 
 impl<T: RHController, P: Probe> Host<P> for Single<T> {
     fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool {
-        let Self { chairs, lane, rounds } = self;
+        let Self { chairs, lane, clock, rounds } = self;
         let mut now = 0;
         let any = rounds.each(desk, |index| {
             if now == 0 {
-                now = clock::now_ns();
+                now = clock.set();
             }
-            now = chairs[index].serve(desk, lane, probe, now);
+            now = chairs[index].serve(desk, lane, clock, probe, now);
         });
         if any {
             desk.finished(now);
@@ -167,6 +177,7 @@ impl<T: RHController, P: Probe> Host<P> for Single<T> {
 pub struct Threads<T> {
     crew: Arc<Crew<T>>,
     lane: LaneBuffer,
+    clock: Ticker,
     rounds: Rounds,
     /// Expected time and index of the round's rows.
     order: Vec<(u64, u32)>,
@@ -205,13 +216,13 @@ impl<T: RHController + Send> Threads<T> {
                 .spawn(move || crew.help(helper))
                 .map_err(|e| Error::Config(format!("cannot start thread {helper} of {threads}: {e}")))?;
         }
-        Ok(Self { crew, lane: desk.lane(), rounds: Rounds::default(), order })
+        Ok(Self { crew, lane: desk.lane(), clock: Ticker::new(), rounds: Rounds::default(), order })
     }
 }
 
 impl<T: RHController + Send, P: Probe> Host<P> for Threads<T> {
     fn serve(&mut self, desk: &Desk, _probe: &mut P) -> bool {
-        let Self { crew, lane, rounds, order } = self;
+        let Self { crew, lane, clock, rounds, order } = self;
         order.clear();
         let any = rounds.each(desk, |index| order.push((crew.chair(index).seat.last_ns, index as u32)));
         if order.is_empty() {
@@ -224,7 +235,7 @@ impl<T: RHController + Send, P: Probe> Host<P> for Threads<T> {
             debug_assert!(full.is_ok(), "a queue holds all rows");
         }
         crew.start.ring();
-        crew.work(0, lane);
+        crew.work(0, lane, clock);
         let mut spin = desk.spin();
         crew.finish.wait_until(&mut spin, None, || crew.left.load(Ordering::Acquire) == 0);
         desk.finished(clock::now_ns());
@@ -239,21 +250,22 @@ impl<T: RHController> Crew<T> {
 
     fn help(&self, me: usize) {
         let mut lane = self.desk.lane();
+        let mut clock = Ticker::new();
         let mut spin = self.desk.spin();
         loop {
             let seen = self.start.value();
-            self.work(me, &mut lane);
+            self.work(me, &mut lane, &mut clock);
             self.start.wait(seen, &mut spin, None);
         }
     }
 
     /// Serves rows until there are none left in any queue.
-    fn work(&self, me: usize, lane: &mut LaneBuffer) {
-        let mut now = clock::now_ns();
+    fn work(&self, me: usize, lane: &mut LaneBuffer, clock: &mut Ticker) {
+        let mut now = clock.set();
         let own_first = (0..self.queues.len()).map(|i| &self.queues[(me + i) % self.queues.len()]);
         for queue in own_first {
             while let Some(index) = queue.pop() {
-                now = self.chair(index as usize).serve(&self.desk, lane, &mut super::NoProbe, now);
+                now = self.chair(index as usize).serve(&self.desk, lane, clock, &mut super::NoProbe, now);
                 if self.left.fetch_sub(1, Ordering::Release) == 1 {
                     self.finish.ring();
                 }
@@ -269,6 +281,7 @@ pub struct Group<G> {
     batch: Batch,
     /// The seat of each lane.
     taken: Vec<usize>,
+    clock: Ticker,
     rounds: Rounds,
     broken: bool,
 }
@@ -285,6 +298,7 @@ impl<G: RHGroup> Group<G> {
             batch: Batch { lanes, len: 0, quat_order: desk.quat_order() },
             taken: Vec::with_capacity(rows.len()),
             seats: rows.map(|row| desk.seat(row)).collect(),
+            clock: Ticker::new(),
             rounds: Rounds::default(),
             broken: false,
         })
@@ -315,8 +329,8 @@ impl<G: RHGroup> Group<G> {
 
 impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
     fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool {
-        let started = clock::now_ns();
-        let Self { group, seats, batch, taken, rounds, broken } = self;
+        let started = self.clock.set();
+        let Self { group, seats, batch, taken, clock, rounds, broken } = self;
         batch.len = 0;
         taken.clear();
         let any = rounds.each(desk, |index| {
@@ -333,7 +347,7 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
             } else {
                 // Bad input: the group never sees it.
                 desk.judge(&mut seats[index], lane);
-                desk.publish(&mut seats[index], lane, started, probe);
+                desk.publish(&mut seats[index], lane, started, clock, probe);
             }
         });
         if self.batch.len > 0 {
@@ -341,7 +355,7 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
             self.ask(desk);
             for (lane, &index) in self.batch.lanes.iter_mut().zip(&self.taken) {
                 desk.judge(&mut self.seats[index], lane);
-                desk.publish(&mut self.seats[index], lane, started, probe);
+                desk.publish(&mut self.seats[index], lane, started, &self.clock, probe);
             }
         }
         if any {
