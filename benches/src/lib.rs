@@ -7,8 +7,6 @@
 //! `compare` runs them in turn beside `phalanx bench`; `floor` says what the machine itself allows.
 
 pub mod family;
-pub mod floor;
-pub mod machine;
 pub mod measure;
 pub mod pairs;
 
@@ -17,7 +15,7 @@ use std::fmt;
 use clap::{Args, Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-pub use machine::{Machine, machine};
+pub use phalanx::machine::{Machine, machine};
 pub use measure::{Rival, measure};
 
 /// Any failure of a bench program; it ends up as text in the `error` of its line.

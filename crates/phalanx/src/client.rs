@@ -69,6 +69,8 @@ pub struct ClusterClient {
     round: u64,
     book: Vec<Entry>,
     flights: Vec<Flight>,
+    /// The flight waited for last.
+    last: usize,
     homing: Vec<u64>,
     zero: Vec<u64>,
 }
@@ -240,6 +242,7 @@ impl ClusterClient {
             spin: Spin::new(Duration::from_micros(manifest.spin_us)),
             round: control[control::ROUND].load(Ordering::Relaxed),
             book: vec![Entry::default(); rows],
+            last: 0,
             flights: (0..MAX_IN_FLIGHT).map(|_| flight()).collect(),
             zero: zero_row(manifest.schema.record(Group::Cmd)?),
             homing,
@@ -332,6 +335,7 @@ impl ClusterClient {
         let flight = &mut self.flights[index];
         flight.rows = chosen;
         flight.busy = false;
+        self.last = index;
         gathered?;
         self.note(index);
         Ok(&self.flights[index].report)
@@ -356,8 +360,9 @@ impl ClusterClient {
         read_message(|into| SlotReader::over(words).read(into))
     }
 
-    /// Where the time of the last round went.
-    pub fn stages(&self, report: &Report) -> Stages {
+    /// Where the time of the round waited for last went.
+    pub fn stages(&self) -> Stages {
+        let report = &self.flights[self.last].report;
         let word =
             |worker: usize, index: usize| self.workers[worker * word::WORDS + index].load(Ordering::Relaxed);
         let workers = 0..self.layout.slices.len();

@@ -28,6 +28,7 @@ pub mod dump;
 mod error;
 pub mod fields;
 pub mod layout;
+pub mod machine;
 pub mod observer;
 pub mod operator;
 pub mod orders;

@@ -82,7 +82,13 @@ pub(crate) fn run_single<T: RHController, P: Probe>(ticket: &Ticket, probe: P) -
 
 /// Runs a worker whose controllers are one per row, on as many threads as its plan says.
 pub(crate) fn run_threads<T: RHController + Send>(ticket: &Ticket) -> Result<()> {
-    run(ticket, NoProbe, hosts::Threads::<T>::build)
+    run(ticket, NoProbe, |desk| -> Result<Box<dyn Host<NoProbe>>> {
+        if desk.manifest.config.cpu.threads > 1 {
+            Ok(Box::new(hosts::Threads::<T>::build(desk)?))
+        } else {
+            Ok(Box::new(hosts::Single::<T>::build(desk)?))
+        }
+    })
 }
 
 /// Runs a worker whose rows are solved together.
@@ -94,6 +100,12 @@ pub(crate) fn run_group<G: RHGroup>(ticket: &Ticket) -> Result<()> {
 trait Host<P: Probe> {
     /// Answers the pending rows of one round; false when there are none.
     fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool;
+}
+
+impl<P: Probe> Host<P> for Box<dyn Host<P>> {
+    fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool {
+        (**self).serve(desk, probe)
+    }
 }
 
 fn run<P: Probe, H: Host<P>>(

@@ -9,7 +9,7 @@ fn main() {
         .output()
         .map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
         .unwrap_or_else(|_| "unknown".into());
-    println!("cargo:rustc-env=BENCH_RUSTC={version}");
+    println!("cargo:rustc-env=PHALANX_RUSTC={version}");
     println!("cargo:rerun-if-env-changed=RUSTC");
     println!("cargo:rerun-if-changed=build.rs");
 }

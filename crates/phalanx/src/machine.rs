@@ -43,7 +43,7 @@ pub fn machine() -> Machine {
         cores: thread::available_parallelism().map_or(1, Into::into),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
             .map_or_else(|_| unknown(), |s| s.trim().into()),
-        rustc: env!("BENCH_RUSTC"),
+        rustc: env!("PHALANX_RUSTC"),
         commit: git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
             .unwrap_or_else(unknown),
         date: iso_utc(now.as_secs()),

@@ -1,0 +1,53 @@
+//! Commands that look and change nothing, and what they share.
+
+pub mod echo;
+pub mod fields;
+pub mod logs;
+pub mod ps;
+
+use crate::fail::Failure;
+use phalanx::{Observer, layout::Phase};
+
+/// Is the cluster still there to look at?
+pub fn is_there(observer: &Observer) -> bool {
+    observer.phase() != Phase::Closing && observer.is_alive()
+}
+
+/// Rows from a list such as `0,3-5`, in the order given.
+pub fn parse_rows(text: &str, rows: usize) -> Result<Vec<usize>, Failure> {
+    let mut chosen = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (Ok(first), Ok(last)) = (first.trim().parse::<usize>(), last.trim().parse::<usize>()) else {
+            return Err(Failure::usage(format_args!("rows {text:?}: write a list like 0,3-5")));
+        };
+        if first > last {
+            return Err(Failure::usage(format_args!("rows {part}: the first is above the last")));
+        }
+        check_row(last, rows)?;
+        chosen.extend(first..=last);
+    }
+    Ok(chosen)
+}
+
+/// Is there such a row?
+pub fn check_row(row: usize, rows: usize) -> Result<(), Failure> {
+    if row < rows {
+        return Ok(());
+    }
+    Err(Failure::usage(format_args!("row {row} of {rows}: rows count from 0 to {}", rows - 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_listed_as_users_write_them() {
+        assert_eq!(parse_rows("0,3-5", 6).unwrap(), [0, 3, 4, 5]);
+        assert_eq!(parse_rows(" 2 , 1 ", 6).unwrap(), [2, 1]);
+        for bad in ["", "a", "5-3", "6", "0-99999999999", "1-", "-1", "1,,2"] {
+            assert!(parse_rows(bad, 6).is_err(), "{bad}");
+        }
+    }
+}

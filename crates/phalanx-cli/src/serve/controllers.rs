@@ -1,0 +1,90 @@
+//! Which controller a word on the command line means.
+
+use crate::fail::Failure;
+use phalanx::{Controller, Entry};
+use phalanx_echo::Echo;
+use phalanx_faulty::{Faulty, Saboteur};
+use std::path::{Path, PathBuf};
+
+/// What programs on PATH that are controllers begin with.
+const PREFIX: &str = "phalanx-";
+
+/// The controllers this executable hosts.
+pub fn builtins() -> [Entry; 2] {
+    [Entry::threaded::<Echo>("echo"), Entry::probed::<Faulty, Saboteur>("faulty")]
+}
+
+/// Those worth telling about; the other is for tests.
+const TOLD: [&str; 1] = ["echo"];
+
+/// A builtin by its name, an executable by its path, or the program `phalanx-NAME` on PATH.
+pub fn find(name: &str) -> Result<Controller, Failure> {
+    if let Some(entry) = builtins().into_iter().find(|e| e.name == name) {
+        return Ok(Controller::here(entry)?);
+    }
+    if name.contains('/') || Path::new(name).is_file() {
+        return Ok(Controller::program(name)?);
+    }
+    match on_path().into_iter().find(|(found, _)| found == name) {
+        Some((_, path)) => Ok(Controller::program(path)?),
+        None => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    let found = on_path().into_iter().map(|(name, _)| name);
+    let mut known: Vec<String> = TOLD.iter().map(ToString::to_string).chain(found).collect();
+    known.dedup();
+    let near = known.iter().find(|k| alike(k, name));
+    let near = near.map_or_else(String::new, |k| format!(" (did you mean {k}?)"));
+    Failure::usage(format_args!(
+        "there is no controller {name:?}{near}; known are {}; or give the path of an executable, or put one \
+         named {PREFIX}{name} on PATH",
+        known.join(", ")
+    ))
+}
+
+/// Controllers on PATH, by the name without the prefix.
+fn on_path() -> Vec<(String, PathBuf)> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).filter_map(|folder| std::fs::read_dir(folder).ok());
+    let programs = folders.flat_map(|entries| entries.flatten()).filter_map(|entry| {
+        let file = entry.file_name();
+        let name = file.to_str()?.strip_prefix(PREFIX)?.to_owned();
+        Controller::program(entry.path()).ok().map(|_| (name, entry.path()))
+    });
+    programs.collect()
+}
+
+/// One letter too many, too few, wrong, or swapped with its neighbour; or the beginning of the other.
+fn alike(known: &str, given: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (known.chars().collect(), given.to_lowercase().chars().collect());
+    let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let (rest_a, rest_b) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
+    let swapped = matches!((rest_a, rest_b), ([p, q], [r, s]) if p == s && q == r);
+    swapped || rest_a.len().max(rest_b.len()) <= 1 || (b.len() >= 2 && known.starts_with(given))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_errors_are_recognised() {
+        for typed in ["echo", "ehco", "ecko", "cho", "echoo", "ECHO", "ec"] {
+            assert!(alike("echo", typed), "{typed}");
+        }
+        for other in ["quadruped", "", "e", "oche"] {
+            assert!(!alike("echo", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_name_a_controller() {
+        assert_eq!(find("echo").unwrap().name, "echo");
+        assert_eq!(find("/bin/true").unwrap().name, "true");
+        assert!(matches!(find("ehco"), Err(Failure::Told { message, .. }) if message.contains("mean echo")));
+        assert!(matches!(find("./absent"), Err(Failure::Told { message, .. }) if message.contains("absent")));
+    }
+}
