@@ -3,8 +3,13 @@
 //! It does as little as a controller can, so what a round of it costs is what Phalanx costs.
 #![forbid(unsafe_code)]
 
-use phalanx::{Description, Field, Handle, Inputs, Outputs, RHController, Result, Setup, Verdict};
-use std::time::{Duration, Instant};
+use phalanx::{
+    Description, Element, Field, Handle, Inputs, Outputs, RHController, Real, Result, Setup, Verdict,
+};
+use std::{
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
 
 /// Parameters of the controller.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -18,8 +23,20 @@ pub struct Params {
 #[derive(Debug)]
 pub struct Echo {
     busy: Duration,
-    state: [Handle<f32>; 3],
-    cmd: [Handle<f32>; 3],
+    wires: Wires,
+}
+
+/// From the state to the command, in the cluster's precision.
+#[derive(Debug)]
+enum Wires {
+    F32(Joints<f32>),
+    F64(Joints<f64>),
+}
+
+#[derive(Debug)]
+struct Joints<T> {
+    state: [Handle<T>; 3],
+    cmd: [Handle<T>; 3],
     bias: Handle<f32>,
 }
 
@@ -31,22 +48,21 @@ impl RHController for Echo {
     }
 
     fn build(setup: &Setup, _row: usize) -> Result<Self> {
-        Ok(Self {
-            busy: Duration::from_secs_f64(setup.params::<Params>()?.busy_us.clamp(0.0, 1e9) * 1e-6),
-            state: [setup.state("joint_q")?, setup.state("joint_v")?, setup.state("joint_effort")?],
-            cmd: [setup.cmd("joint_q")?, setup.cmd("joint_v")?, setup.cmd("joint_effort")?],
-            bias: setup.refs("bias")?,
-        })
+        let busy = Duration::from_secs_f64(setup.params::<Params>()?.busy_us.clamp(0.0, 1e9) * 1e-6);
+        let wires = match setup.config.real {
+            Real::F32 => Wires::F32(Joints::of(setup)?),
+            Real::F64 => Wires::F64(Joints::of(setup)?),
+        };
+        Ok(Self { busy, wires })
     }
 
     fn reset(&mut self) {}
 
     fn solve(&mut self, inputs: &mut Inputs<'_>, outputs: &mut Outputs<'_>) -> Verdict {
-        for (from, to) in self.state.into_iter().zip(self.cmd) {
-            outputs.set(to, inputs.get(from));
+        match &self.wires {
+            Wires::F32(joints) => joints.echo(inputs, outputs),
+            Wires::F64(joints) => joints.echo(inputs, outputs),
         }
-        let bias = inputs.scalar(self.bias);
-        outputs.get(self.cmd[2]).iter_mut().for_each(|effort| *effort += bias);
         if !self.busy.is_zero() {
             let until = Instant::now() + self.busy;
             while Instant::now() < until {
@@ -54,5 +70,24 @@ impl RHController for Echo {
             }
         }
         Verdict::Solved
+    }
+}
+
+impl<T: Element + AddAssign + From<f32>> Joints<T> {
+    fn of(setup: &Setup) -> Result<Self> {
+        Ok(Self {
+            state: [setup.state("joint_q")?, setup.state("joint_v")?, setup.state("joint_effort")?],
+            cmd: [setup.cmd("joint_q")?, setup.cmd("joint_v")?, setup.cmd("joint_effort")?],
+            bias: setup.refs("bias")?,
+        })
+    }
+
+    #[inline]
+    fn echo(&self, inputs: &Inputs<'_>, outputs: &mut Outputs<'_>) {
+        for (from, to) in self.state.into_iter().zip(self.cmd) {
+            outputs.set(to, inputs.get(from));
+        }
+        let bias = T::from(inputs.scalar(self.bias));
+        outputs.get(self.cmd[2]).iter_mut().for_each(|effort| *effort += bias);
     }
 }

@@ -5,8 +5,20 @@ pub mod fields;
 pub mod logs;
 pub mod ps;
 
-use crate::fail::Failure;
-use phalanx::{Observer, layout::Phase};
+use crate::{fail::Failure, out::remark};
+use phalanx::{Error, Observer, layout::Phase};
+use phalanx_shm::ShmError;
+
+/// Attaches to a cluster; to what a killed one left, if that is all there is.
+pub fn attach_dead_or_alive(name: &str) -> Result<Observer, Failure> {
+    match Observer::attach(name) {
+        Err(Error::Shm(dead @ ShmError::OwnerDead { .. })) => {
+            remark(format_args!("note: {dead}"));
+            Ok(Observer::attach_post_mortem(name)?)
+        }
+        attached => Ok(attached?),
+    }
+}
 
 /// Is the cluster still there to look at?
 pub fn is_there(observer: &Observer) -> bool {

@@ -140,8 +140,11 @@ pub fn run(args: Args, out: &mut Out) -> Done {
     stage.plan(&config)?;
     let began = Instant::now();
     let mut server = start(config, controller, &mut stage)?;
-    stage.ready(&server, began.elapsed())?;
-    let rounds = watch(&server, &mut stage)?;
+    // One's own observer: what is told here is what anybody would see. Attached before anybody is told that
+    // there is something to end.
+    let observer = Observer::attach(server.name())?;
+    stage.ready(&server, &observer, began.elapsed())?;
+    let rounds = watch(&server, &observer, &mut stage)?;
     server.close();
     stage.stopped(&server, rounds, asked.get().copied());
     Ok(ExitCode::SUCCESS)
@@ -204,19 +207,15 @@ fn start(
 }
 
 /// Tells of workers that die and come back, until the end has begun; how many rounds there were.
-fn watch(server: &ClusterServer, stage: &mut Stage<'_>) -> Result<u64, Failure> {
-    // One's own observer: what is told here is what anybody would see.
-    let observer = Observer::attach(server.name())?;
+fn watch(server: &ClusterServer, observer: &Observer, stage: &mut Stage<'_>) -> Result<u64, Failure> {
     let mut known = observer.workers();
-    let mut obituaries = vec![String::new(); known.len()];
     let mut seen = 0;
     while !server.is_closing() {
         let workers = observer.workers();
         for (before, now) in known.iter().zip(&workers).filter(|_| !server.is_closing()) {
             if now.deaths > before.deaths {
-                let last = &mut obituaries[now.worker];
-                *last = obituary(&observer, now, last)?;
-                stage.died(now, last);
+                let (_, words) = observer.message(now.first_row)?.unwrap_or_default();
+                stage.died(now, &words);
             }
             let is_back = now.state == LifeState::Ready
                 && (before.state != LifeState::Ready || before.generation != now.generation);
@@ -228,19 +227,6 @@ fn watch(server: &ClusterServer, stage: &mut Stage<'_>) -> Result<u64, Failure> 
         seen = server.wait_for_news(seen);
     }
     Ok(observer.round())
-}
-
-/// How a worker ended. The supervisor says at once that it did, and a moment later how.
-fn obituary(observer: &Observer, worker: &WorkerView, last: &str) -> Result<String, Failure> {
-    let mut text = String::new();
-    for _ in 0..20 {
-        text = observer.message(worker.first_row)?.map_or_else(String::new, |(_, text)| text);
-        if text != last && !text.is_empty() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(text)
 }
 
 /// What the user, or a program, gets to see of it all.
@@ -304,9 +290,9 @@ impl Stage<'_> {
         }
     }
 
-    fn ready(&mut self, server: &ClusterServer, took: Duration) -> Result<(), Failure> {
+    fn ready(&mut self, server: &ClusterServer, observer: &Observer, took: Duration) -> Result<(), Failure> {
         let (name, manifest) = (server.name(), server.manifest());
-        let arena_bytes = Observer::attach(name)?.bytes();
+        let arena_bytes = observer.bytes();
         let (rows, workers) = (manifest.config.rows, manifest.plan.workers.len());
         let controller = &manifest.controller;
         let mut lines = String::new();

@@ -215,6 +215,13 @@ impl ArenaReader {
         Ok(Self { name, segment, toc })
     }
 
+    /// Attaches to an arena whether its owner lives or not: to see what the dead left.
+    pub fn attach_post_mortem(name: &str) -> Result<Self, ShmError> {
+        let name = ArenaName::new(name)?;
+        let (segment, toc) = open_any(&name, false)?;
+        Ok(Self { name, segment, toc })
+    }
+
     /// Its name.
     pub fn name(&self) -> &ArenaName {
         &self.name
@@ -264,6 +271,14 @@ pub(crate) fn header_page(segment: &Segment) -> [u8; HEADER_BYTES] {
 }
 
 fn open(name: &ArenaName, writable: bool) -> Result<(Arc<Segment>, Toc), ShmError> {
+    let (segment, toc) = open_any(name, writable)?;
+    if !lives(&toc) {
+        return Err(ShmError::OwnerDead { name: name.to_string(), pid: toc.owner.pid });
+    }
+    Ok((segment, toc))
+}
+
+fn open_any(name: &ArenaName, writable: bool) -> Result<(Arc<Segment>, Toc), ShmError> {
     let segment = Segment::open(name, writable)?;
     let toc = match header::parse(&header_page(&segment), segment.bytes() as u64) {
         Ok(toc) => toc,
@@ -273,9 +288,6 @@ fn open(name: &ArenaName, writable: bool) -> Result<(Arc<Segment>, Toc), ShmErro
         }
         Err(Refusal::Corrupt(why)) => return Err(ShmError::Corrupt { name: name.to_string(), why }),
     };
-    if !lives(&toc) {
-        return Err(ShmError::OwnerDead { name: name.to_string(), pid: toc.owner.pid });
-    }
     Ok((Arc::new(segment), toc))
 }
 

@@ -54,7 +54,7 @@ pub struct ClusterClient {
     arena: Arena,
     /// The server's end; `None` when it lives in this process.
     server: Option<Watch>,
-    me: Identity,
+    _lease: Lease,
     control: Words,
     workers: Words,
     ask: Words,
@@ -71,6 +71,11 @@ pub struct ClusterClient {
     flights: Vec<Flight>,
     /// The flight waited for last.
     last: usize,
+    /// Each worker's life that was found ended before the server said so.
+    lost: Vec<u64>,
+    /// Room for the rows of a reset.
+    chosen: Vec<u32>,
+    default_refs: Vec<u64>,
     homing: Vec<u64>,
     zero: Vec<u64>,
 }
@@ -157,9 +162,8 @@ impl ClusterClient {
         let layout = Arc::new(Layout::new(&manifest)?);
         let (control, workers) = (arena.words(tensor::CONTROL)?, arena.words(tensor::WORKERS)?);
         ready(&arena, &layout, &control, &workers)?;
-        let me = Identity::me();
-        claim(&control, me, &arena)?;
-        Self::attached(arena, manifest, layout, control, workers, me)
+        let lease = Lease::claim(&arena)?;
+        Self::attached(arena, manifest, layout, control, workers, lease)
     }
 
     /// As [`ClusterClient::connect`], waiting for a cluster that is being started.
@@ -195,7 +199,7 @@ impl ClusterClient {
         layout: Arc<Layout>,
         control: Words,
         workers: Words,
-        me: Identity,
+        lease: Lease,
     ) -> Result<Self> {
         let rows = layout.rows;
         let table = |name: &str, group| -> Result<Option<Table>> {
@@ -211,7 +215,11 @@ impl ClusterClient {
             (0..layout.slices.len()).map(|w| Ok(arena.gate(tensor::GATES, index(w))?)).collect()
         };
         let owner = arena.toc().owner;
-        let server = if owner == me { None } else { Watch::new(owner)? };
+        let gone = || Error::ServerGone { name: arena.name().to_string(), pid: owner.pid, why: "".into() };
+        let server = match owner == lease.me {
+            true => None,
+            false => Some(Watch::new(owner)?.ok_or_else(gone)?),
+        };
         let homing = manifest.schema.record(Group::Cmd)?.default_row();
         let flight = || Flight {
             busy: false,
@@ -230,7 +238,7 @@ impl ClusterClient {
                 false => None,
             },
             server,
-            me,
+            _lease: lease,
             ask: arena.words(tensor::ASK)?,
             done: arena.words(tensor::DONE)?,
             posted: arena.words(tensor::POSTED)?,
@@ -244,6 +252,9 @@ impl ClusterClient {
             book: vec![Entry::default(); rows],
             last: 0,
             flights: (0..MAX_IN_FLIGHT).map(|_| flight()).collect(),
+            lost: vec![0; layout.slices.len()],
+            chosen: Vec::with_capacity(rows),
+            default_refs: manifest.schema.record(Group::Refs)?.default_row(),
             zero: zero_row(manifest.schema.record(Group::Cmd)?),
             homing,
             control,
@@ -343,15 +354,17 @@ impl ClusterClient {
 
     /// Resets rows at the start of their next round; their refs are the controller's defaults at once.
     pub fn reset<'r>(&mut self, rows: impl Into<Rows<'r>>) -> Result<()> {
-        let mut chosen = Vec::new();
-        rows.into().collect(self.layout.rows, &mut chosen)?;
-        self.check_free(&chosen)?;
-        let defaults = self.refs.record().default_row();
-        for &row in &chosen {
-            self.book[row as usize].reset = true;
-            self.refs.row_mut(row as usize).copy_from_slice(&defaults);
+        let mut chosen = std::mem::take(&mut self.chosen);
+        let checked =
+            rows.into().collect(self.layout.rows, &mut chosen).and_then(|()| self.check_free(&chosen));
+        if checked.is_ok() {
+            for &row in &chosen {
+                self.book[row as usize].reset = true;
+                self.refs.row_mut(row as usize).copy_from_slice(&self.default_refs);
+            }
         }
-        Ok(())
+        self.chosen = chosen;
+        checked
     }
 
     /// What a row last had to say (why it failed, say), and in which round.
@@ -391,7 +404,7 @@ impl ClusterClient {
         for (worker, rows) in by_worker(&self.layout.clone(), chosen) {
             let life = self.life(worker);
             self.flights[flight].lives[worker] = life;
-            let lives = Life::from_word(life).state == LifeState::Ready;
+            let lives = self.lives(worker, life);
             for &row in rows {
                 self.ask_row(flight, worker, row as usize, lives);
             }
@@ -413,8 +426,12 @@ impl ClusterClient {
                 );
             }
             let answer = handoff.answer();
+            let code = Code::from_byte(answer.code);
+            // Not begun, so not reset either.
+            let again = code.reason == Reason::Withdrawn && handoff.asked().flags & RESET != 0;
+            self.book[row].reset |= again;
             self.book[row].owed = false;
-            if Code::from_byte(answer.code).has_slot() {
+            if code.has_slot() {
                 self.take(row, answer);
             }
         }
@@ -456,6 +473,10 @@ impl ClusterClient {
     /// the client follows at a distance: it waits for the last of some rows, then takes all of them, and
     /// closes up towards the end.
     fn collect(&mut self, flight: usize, rows: &[u32], vigil: &mut Vigil<'_>) -> Result<()> {
+        if !self.lives(vigil.worker, vigil.life) {
+            // Nobody will be waited for, so nobody else would look.
+            self.find_server()?;
+        }
         let mut rest = rows;
         while !rest.is_empty() {
             let (some, others) = rest.split_at((rest.len() / 4).clamp(1, 64));
@@ -472,12 +493,12 @@ impl ClusterClient {
                 match self.await_row(row, 0, vigil)? {
                     Waited::Answered(answer) => self.accept(flight, row, answer),
                     Waited::Dead => {
-                        self.book[row].owed = true;
-                        self.settle(flight, row, Outcome::Dead, Reason::None);
+                        self.lost[vigil.worker] = vigil.life;
+                        self.give_up(flight, vigil.worker, row, Outcome::Dead);
                     }
                     Waited::Deadline => {
                         vigil.overdue = true;
-                        self.give_up(flight, vigil.worker, row);
+                        self.give_up(flight, vigil.worker, row, Outcome::Late);
                     }
                 }
             }
@@ -521,18 +542,23 @@ impl ClusterClient {
     /// Nobody has rung for a while: does everybody still live?
     #[cold]
     fn look_around(&self, worker: usize, round: u64, wait: &mut Wait<'_>) -> Result<Option<Waited>> {
+        self.find_server()?;
+        if wait.interrupt.as_mut().is_some_and(|check| check()) {
+            return Err(Error::Interrupted { round });
+        }
+        // The server should have said so; it may be stopped itself. Zero is one just spawned.
+        let identity = self.workers[worker * word::WORDS + word::IDENTITY].load(Ordering::Relaxed);
+        Ok((identity != 0 && Identity::alive_from(identity).is_none()).then_some(Waited::Dead))
+    }
+
+    fn find_server(&self) -> Result<()> {
         if self.server.as_ref().is_some_and(Watch::ended) {
             return Err(self.server_gone(""));
         }
         if Phase::from_word(self.control[control::PHASE].load(Ordering::Relaxed)) == Phase::Closing {
             return Err(self.server_gone("; it is closing"));
         }
-        if wait.interrupt.as_mut().is_some_and(|check| check()) {
-            return Err(Error::Interrupted { round });
-        }
-        // The server should have said so; it may be stopped itself.
-        let identity = self.workers[worker * word::WORDS + word::IDENTITY].load(Ordering::Relaxed);
-        Ok(Identity::alive_from(identity).is_none().then_some(Waited::Dead))
+        Ok(())
     }
 
     /// Takes an answer of this very round.
@@ -599,23 +625,26 @@ impl ClusterClient {
     }
 
     /// Stops waiting for a row. Its inputs may change from now on; its answer is taken when it comes.
-    fn give_up(&mut self, flight: usize, worker: usize, row: usize) {
+    fn give_up(&mut self, flight: usize, worker: usize, row: usize, outcome: Outcome) {
         self.handoff(worker, row).withdraw();
         self.book[row].owed = true;
-        self.settle(flight, row, Outcome::Late, Reason::None);
+        self.settle(flight, row, outcome, Reason::None);
     }
 
-    /// Gives up on all rows of a round that have not answered.
+    /// Takes what there is of a round and gives up on the rest.
     fn abandon(&mut self, flight: usize, chosen: &[u32]) {
         let round = self.flights[flight].report.round;
         for &row in chosen {
             let row = row as usize;
+            if self.flights[flight].report.outcomes()[row] != Outcome::Idle {
+                continue;
+            }
             let worker = self.layout.worker_of(row);
-            if self.book[row].in_flight
-                && !self.book[row].owed
-                && !self.handoff(worker, row).answer().is_of(round)
-            {
-                self.give_up(flight, worker, row);
+            let answer = self.handoff(worker, row).answer();
+            if answer.is_of(round) {
+                self.accept(flight, row, answer);
+            } else {
+                self.give_up(flight, worker, row, Outcome::Late);
             }
         }
     }
@@ -662,18 +691,45 @@ impl ClusterClient {
     fn life(&self, worker: usize) -> u64 {
         self.workers[worker * word::WORDS + word::LIFE].load(Ordering::Acquire)
     }
+
+    /// Can a worker be asked, as far as we know?
+    #[inline]
+    fn lives(&self, worker: usize, life: u64) -> bool {
+        Life::from_word(life).state == LifeState::Ready && self.lost[worker] != life
+    }
 }
 
-impl Drop for ClusterClient {
+/// The right to write. Given back when dropped, whatever went wrong after it was claimed.
+#[derive(Debug)]
+struct Lease {
+    control: Words,
+    me: Identity,
+}
+
+impl Lease {
+    /// Takes it, from a dead client if need be.
+    fn claim(arena: &Arena) -> Result<Self> {
+        let (control, me) = (arena.words(tensor::CONTROL)?, Identity::me());
+        let word = &control[control::CLIENT];
+        let mut held = word.load(Ordering::Acquire);
+        loop {
+            if let Some(other) = Identity::alive_from(held) {
+                return Err(Error::ClientTaken { name: arena.name().to_string(), pid: other.pid });
+            }
+            match word.compare_exchange(held, me.pack(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(Self { control, me }),
+                Err(now) => held = now,
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
     fn drop(&mut self) {
-        // Only this very process may give the lease back: a fork holds a copy of the client, too.
+        // Only this very process may give it back: a fork holds a copy of the client, too.
         if Identity::me() == self.me {
-            let _ = self.control[control::CLIENT].compare_exchange(
-                self.me.pack(),
-                0,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
+            let word = &self.control[control::CLIENT];
+            let _ = word.compare_exchange(self.me.pack(), 0, Ordering::Release, Ordering::Relaxed);
         }
     }
 }
@@ -699,21 +755,6 @@ fn ready(arena: &Arena, layout: &Layout, control: &Words, workers: &Words) -> Re
         }
         Phase::Closing => {
             Err(Error::ServerGone { name: name(), pid: arena.toc().owner.pid, why: "; it is closing".into() })
-        }
-    }
-}
-
-/// Takes the client's lease, from a dead client if need be.
-fn claim(control: &Words, me: Identity, arena: &Arena) -> Result<()> {
-    let lease = &control[control::CLIENT];
-    let mut held = lease.load(Ordering::Acquire);
-    loop {
-        if let Some(other) = Identity::alive_from(held) {
-            return Err(Error::ClientTaken { name: arena.name().to_string(), pid: other.pid });
-        }
-        match lease.compare_exchange(held, me.pack(), Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return Ok(()),
-            Err(now) => held = now,
         }
     }
 }

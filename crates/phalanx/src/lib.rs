@@ -53,6 +53,7 @@ pub use error::{Error, Result, StartError};
 pub use observer::Observer;
 pub use operator::Operator;
 pub use outcome::{Outcome, Reason};
+pub use phalanx_shm::{Bool, Dtype, Element};
 pub use program::{Controller, Entry, become_worker, worker_main};
 pub use report::{Report, Stages};
 pub use rows::Rows;

@@ -87,7 +87,15 @@ pub struct RoundView {
 impl Observer {
     /// Attaches to a cluster.
     pub fn attach(name: &str) -> Result<Self> {
-        let arena = ArenaReader::attach(name)?;
+        Self::over(ArenaReader::attach(name)?)
+    }
+
+    /// Attaches to a cluster whether its server lives or not: to see what a killed one left.
+    pub fn attach_post_mortem(name: &str) -> Result<Self> {
+        Self::over(ArenaReader::attach_post_mortem(name)?)
+    }
+
+    fn over(arena: ArenaReader) -> Result<Self> {
         let manifest = Manifest::read(&arena)?;
         let layout = Layout::new(&manifest)?;
         Ok(Self {
@@ -169,6 +177,12 @@ impl Observer {
     /// All workers.
     pub fn workers(&self) -> Vec<WorkerView> {
         (0..self.layout.slices.len()).map(|w| self.worker(w)).collect()
+    }
+
+    /// Processes of workers that still run; those of a dead cluster were stopped, or have not noticed yet.
+    pub(crate) fn living_workers(&self) -> Vec<Identity> {
+        let identity = |w| self.workers.get(w * word::WORDS + word::IDENTITY);
+        (0..self.layout.slices.len()).filter_map(|w| Identity::alive_from(identity(w))).collect()
     }
 
     fn worker(&self, worker: usize) -> WorkerView {

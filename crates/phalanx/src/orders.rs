@@ -1,11 +1,15 @@
 //! What anybody of this user may ask of a cluster's server, from any process. Orders return at once; watch
-//! an [`crate::Observer`] to see them carried out.
+//! an [`crate::Observer`] to see them carried out. What has no server any more is cleared here, too.
 
 use crate::{
-    Error, Result,
+    Error, Observer, Result,
     layout::{Layout, Manifest, control, gate, tensor, worker},
 };
-use phalanx_shm::{Arena, sync::Ordering};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use phalanx_shm::{Arena, ArenaName, ArenaState, inspect, reclaim, sync::Ordering};
 
 /// Asks the server to end its workers, remove the arena, and be done.
 pub fn stop(name: &str) -> Result<()> {
@@ -31,4 +35,18 @@ pub fn restart(name: &str, workers: &[usize]) -> Result<()> {
     }
     arena.gate(tensor::GATES, gate::SERVER)?.ring();
     Ok(())
+}
+
+/// Removes a cluster whose server is gone, and kills workers of it that were stopped and so could not notice.
+/// True if it removed anything. With `force` also what nobody can read.
+pub fn clear(name: &ArenaName, force: bool) -> Result<bool> {
+    if matches!(inspect(name), Some(ArenaState::Dead(_))) {
+        let left =
+            Observer::attach_post_mortem(name.as_str()).map(|o| o.living_workers()).unwrap_or_default();
+        for worker in left {
+            // Its start time was compared as well: it is that worker and nobody else.
+            let _ = kill(Pid::from_raw(worker.pid as i32), Signal::SIGKILL);
+        }
+    }
+    Ok(reclaim(name, force)?)
 }

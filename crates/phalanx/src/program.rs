@@ -216,23 +216,32 @@ impl Controller {
             .map_err(|e| fail(format!("cannot start: {e}")))?;
         let patience = std::time::Duration::from_secs_f64(setup.config.start_timeout);
         let watchdog = Watchdog::start(child.id(), patience);
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let complaints = std::thread::spawn(move || some_of(stderr));
         // A program that is no controller may end before it reads; what it printed says more.
         let _ = child.stdin.take().expect("piped").write_all(&text);
-        let output = child.wait_with_output().map_err(|e| fail(e.to_string()))?;
+        let stdout = some_of(stdout);
+        let stderr = complaints.join().unwrap_or_default();
+        let status = child.wait().map_err(|e| fail(e.to_string()))?;
         if watchdog.stop() {
             return Err(fail(format!(
                 "did not say what it is within {patience:?}; does its main call worker_main?"
             )));
         }
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() {
-            return Err(fail(format!("{}: {}", output.status, stderr.trim())));
+        if !status.success() {
+            return Err(fail(format!("{status}: {}", stderr.trim())));
         }
-        let stdout = String::from_utf8_lossy(&output.stdout);
         let last = stdout.lines().last().unwrap_or_default();
         serde_json::from_str(last)
             .map_err(|e| fail(format!("is no Phalanx controller ({e}); does its main call worker_main?")))
     }
+}
+
+/// What a program prints, up to a megabyte: with the pipe closed, one that never stops ends.
+fn some_of(output: impl Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = output.take(1 << 20).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn is_executable(path: &Path) -> bool {

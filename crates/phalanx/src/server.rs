@@ -8,13 +8,14 @@ use crate::{
     controller::{Description, Setup},
     fields,
     layout::{Layout, Life, LifeState, Manifest, Phase, control, slots_within, tensor, worker as word},
+    orders,
     plan::{CpuPlan, Topology},
     program::Controller,
     rates::Rates,
     schema::{Group, Schema},
     supervisor::{Shared, Supervisor},
 };
-use phalanx_shm::{Arena, ArenaName, ArenaState, copy_out, inventory, reclaim, sync::Ordering};
+use phalanx_shm::{Arena, ArenaState, copy_out, inventory, sync::Ordering};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -91,7 +92,11 @@ impl ClusterServer {
 
     /// Waits until somebody asks the cluster to stop (`phalanx kill`); false after `timeout`.
     pub fn wait_for_stop(&self, timeout: Duration) -> bool {
-        self.shared.news.wait_for(timeout, || self.shared.is_closing())
+        let deadline = Instant::now() + timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let closing = || self.shared.is_closing();
+        while !self.shared.news.wait_for(left(), closing) && !left().is_zero() {}
+        closing()
     }
 
     /// Waits until there was more news (a worker died or came back, somebody asked for something) than the
@@ -119,7 +124,11 @@ impl ClusterServer {
             let now = Progress {
                 built: shared.built().collect(),
                 rows: shared.layout.slices.iter().map(ExactSizeIterator::len).collect(),
-                ready: lives.iter().filter(|l| l.state == LifeState::Ready).count(),
+                ready: lives
+                    .iter()
+                    .enumerate()
+                    .filter(|(w, life)| life.state == LifeState::Ready && shared.pid(*w) != 0)
+                    .count(),
             };
             if told.as_ref() != Some(&now) {
                 progress(&now);
@@ -161,9 +170,8 @@ impl Drop for ClusterServer {
 fn reclaim_the_dead() -> Vec<String> {
     let dead =
         inventory().into_iter().filter(|f| matches!(f.state, ArenaState::Dead(_) | ArenaState::Abandoned));
-    dead.filter(|f| reclaim(&f.name, false).unwrap_or(false))
-        .map(|f: phalanx_shm::ArenaFile| ArenaName::to_string(&f.name))
-        .collect()
+    let cleared = dead.filter(|f| orders::clear(&f.name, false).unwrap_or(false));
+    cleared.map(|f| f.name.as_str().to_owned()).collect()
 }
 
 /// Decides everything that is fixed for the cluster's life.

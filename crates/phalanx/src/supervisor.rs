@@ -57,6 +57,9 @@ const BACK_OFF: [Duration; 5] = [
 /// A worker that lived so long starts with a clean slate.
 const SETTLED: Duration = Duration::from_secs(5);
 
+/// Begins the supervisor's own lines in a worker's log.
+const MARK: &str = "[phalanx] ";
+
 /// What the server's threads share.
 #[derive(Debug)]
 pub struct Shared {
@@ -157,6 +160,11 @@ impl Shared {
         (0..self.layout.slices.len()).map(|w| Life::from_word(self.word(w, word::LIFE)))
     }
 
+    /// A worker's process; 0 for none, or one just spawned.
+    pub fn pid(&self, worker: usize) -> u32 {
+        (self.word(worker, word::IDENTITY) >> 32) as u32
+    }
+
     pub fn built(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.layout.slices.len()).map(|w| self.word(w, word::BUILT) as usize)
     }
@@ -183,9 +191,16 @@ impl Shared {
 
     /// Why a worker did not start.
     pub fn start_error(&self, worker: usize, what: Option<String>) -> StartError {
-        let pid = (self.word(worker, word::IDENTITY) >> 32) as u32;
-        let what = what.unwrap_or_else(|| self.message(self.layout.slices[worker].start).unwrap_or_default());
-        let log = self.log_lines(worker);
+        let pid = self.pid(worker);
+        let what = what.unwrap_or_else(|| {
+            let message = self.message(self.layout.slices[worker].start).unwrap_or_default();
+            let subject = format!("worker {worker} (pid {pid})");
+            message.strip_prefix(&subject).unwrap_or(&message).trim_start_matches([',', ' ']).to_owned()
+        });
+        // What the error says already is no news among its last words.
+        let words = self.log_lines(worker);
+        let news = words.iter().filter(|line| !line.starts_with(MARK) && !what.contains(line.trim()));
+        let log: Vec<_> = news.cloned().collect();
         let log = log[log.len().saturating_sub(20)..].to_vec();
         StartError { worker: Some(worker), pid: (pid != 0).then_some(pid), what, log }
     }
@@ -236,15 +251,16 @@ impl Shared {
     /// Takes back what an operator that is gone has overridden.
     fn forget_operator(&self, operator: Identity) {
         let words = self.layout.override_words();
+        let lease = &self.control[control::OPERATOR];
+        // Held by the server while it clears. Where the next operator was faster, it clears what it finds.
+        let me = Identity::me().pack();
+        if lease.compare_exchange(operator.pack(), me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
         for row in 0..self.layout.rows {
             crate::operator::clear(&self.overrides[row * words..(row + 1) * words]);
         }
-        let _ = self.control[control::OPERATOR].compare_exchange(
-            operator.pack(),
-            0,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        lease.store(0, Ordering::Release);
     }
 }
 
@@ -435,6 +451,7 @@ impl Wards {
         shared.set_word(worker, word::BUILT, 0);
         shared.set_word(worker, word::ROW, 0);
         shared.set_word(worker, word::SPAWNED_NS, clock::now_ns());
+        shared.set_word(worker, word::IDENTITY, 0);
         // From here to its end the word is the worker's.
         shared.set_word(worker, word::LIFE, life.word());
         let mut command = shared.controller.worker_command(&ticket);
@@ -452,6 +469,7 @@ impl Wards {
             .map_err(|e| failed("the program does not start", &e))?;
         let identity = Identity::of(child.id()).unwrap_or(Identity { pid: child.id(), start: 0 });
         shared.set_word(worker, word::IDENTITY, identity.pack());
+        shared.news.tell();
         let watch = match Watch::new(identity) {
             Ok(Some(watch)) => watch,
             unwatched => {
@@ -468,23 +486,26 @@ impl Wards {
         Ok(())
     }
 
-    /// A worker has ended: its rows are dead, and it is told everyone why.
+    /// A worker has ended: its rows are dead, and everyone is told why.
     fn bury(&mut self, worker: usize) {
         let Some(mut process) = self.wards[worker].process.take() else { return };
-        let failed = Life::from_word(self.shared.word(worker, word::LIFE)).state == LifeState::Failed;
         self.shared.set_word(worker, word::DIED_NS, clock::now_ns());
-        self.declare_dead(worker);
+        let failed = Life::from_word(self.shared.word(worker, word::LIFE)).state == LifeState::Failed;
+        // It has ended, so this does not wait.
         let status = process.child.wait().ok();
         self.shared.set_word(worker, word::EXIT, status.map_or(0, |s| s.into_raw() as u64));
-        read_all(&self.shared, worker, &mut process.output);
-        let text = if failed {
+        let what = if failed {
             let reason = self.shared.message(self.shared.layout.slices[worker].start).unwrap_or_default();
-            format!("worker {worker} (pid {}) could not build its controllers: {reason}", process.child.id())
+            format!(" could not build its controllers: {reason}")
         } else {
-            self.obituary(worker, &process, status)
+            self.obituary(worker, status)
         };
+        let text = format!("worker {worker} (pid {}){what}", process.child.id());
+        // The words come first: whoever is woken by the death finds them.
         self.shared.say(worker, &text);
-        self.shared.log(worker, format!("[phalanx] {text}\n").as_bytes());
+        self.declare_dead(worker);
+        read_all(&self.shared, worker, &mut process.output);
+        self.shared.log(worker, format!("{MARK}{text}\n").as_bytes());
         let ward = &mut self.wards[worker];
         ward.quick_deaths = if process.since.elapsed() > SETTLED { 0 } else { ward.quick_deaths + 1 };
         self.plan_respawn(worker);
@@ -510,7 +531,7 @@ impl Wards {
         }
     }
 
-    fn obituary(&self, worker: usize, process: &Process, status: Option<ExitStatus>) -> String {
+    fn obituary(&self, worker: usize, status: Option<ExitStatus>) -> String {
         let rows = &self.shared.layout.slices[worker];
         let how = match status.map(|s| (s.signal(), s.code())) {
             Some((Some(signal), _)) => {
@@ -533,9 +554,8 @@ impl Wards {
                 self.shared.name
             )
         };
-        let pid = process.child.id();
         format!(
-            "worker {worker} (pid {pid}), which hosts rows {}..{}, {how}{turned_to}; {remedy}; `phalanx logs {}` has its last words",
+            ", which hosts rows {}..{}, {how}{turned_to}; {remedy}; `phalanx logs {}` has its last words",
             rows.start, rows.end, self.shared.name
         )
     }
@@ -579,7 +599,7 @@ impl Wards {
                 continue;
             };
             let text = format!(
-                "[phalanx] worker {worker} (pid {}) has been at row {} for {held:.1?}, longer than hang_timeout = {limit} s: killed\n",
+                "{MARK}worker {worker} (pid {}) has been at row {} for {held:.1?}, longer than hang_timeout = {limit} s: killed\n",
                 process.child.id(),
                 row - 1
             );

@@ -4,7 +4,8 @@ use crate::{
     fail::{Code, Done, Failure},
     out::{Colour, Out, bytes, counted},
 };
-use phalanx_shm::{ArenaFile, ArenaName, ArenaState, inspect, inventory, reclaim};
+use phalanx::orders;
+use phalanx_shm::{ArenaFile, ArenaName, ArenaState, inspect, inventory};
 use serde::Serialize;
 use serde_json::json;
 use std::{io::Write, process::ExitCode};
@@ -46,7 +47,7 @@ pub fn run(args: &Args, out: &mut Out) -> Done {
     for file in files {
         match verdict(&file, args.force, !names.is_empty()) {
             Verdict::Remove { why } => {
-                let removed = !args.dry_run && reclaim(&file.name, args.force)?;
+                let removed = !args.dry_run && orders::clear(&file.name, args.force)?;
                 finds.push(Find { name: file.name.to_string(), bytes: file.bytes, why, removed });
             }
             Verdict::Keep { why, code } if !names.is_empty() => kept.push((file.name, why, code)),

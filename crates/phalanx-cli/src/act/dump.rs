@@ -2,10 +2,10 @@
 
 use crate::{
     fail::{Done, Failure},
-    look::check_row,
+    look::{attach_dead_or_alive, check_row},
     out::{Out, bytes, counted},
 };
-use phalanx::{Observer, dump::Dump};
+use phalanx::dump::Dump;
 use serde_json::json;
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut Out) -> Done {
-    let observer = Observer::attach(&args.name)?;
+    let observer = attach_dead_or_alive(&args.name)?;
     check_row(args.row, observer.rows())?;
     let dump = Dump::of(&observer, args.row)?;
     if args.out.as_ref().is_some_and(|path| path.as_os_str() == "-") {

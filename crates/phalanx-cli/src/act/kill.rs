@@ -10,7 +10,7 @@ use nix::{
     unistd::Pid,
 };
 use phalanx::{Observer, orders};
-use phalanx_shm::{ArenaName, ArenaState, Identity, Toc, inspect, reclaim};
+use phalanx_shm::{ArenaName, ArenaState, Identity, Toc, inspect};
 use serde_json::json;
 use std::{
     io::Write,
@@ -43,7 +43,7 @@ pub fn run(args: &Args, out: &mut Out) -> Done {
     let observer = match Observer::attach(&args.name) {
         Ok(observer) => observer,
         Err(_) if args.force && is_dead(&name) => {
-            reclaim(&name, false)?;
+            orders::clear(&name, false)?;
             return done(args, "was dead; removed what it left", out);
         }
         Err(error) => return Err(error.into()),
@@ -111,7 +111,7 @@ fn force(
         )));
     }
     // A worker that saw the server die may have removed it by now, which is as good.
-    reclaim(name, false)?;
+    orders::clear(name, false)?;
     Ok(())
 }
 

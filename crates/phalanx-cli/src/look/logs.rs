@@ -1,6 +1,6 @@
 //! `phalanx logs`
 
-use super::{check_row, is_there};
+use super::{attach_dead_or_alive, check_row, is_there};
 use crate::{
     fail::{Done, Failure},
     out::{Colour, Out, counted},
@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, out: &mut Out) -> Done {
-    let observer = Observer::attach(&args.name)?;
+    let observer = attach_dead_or_alive(&args.name)?;
     let mut workers = observer.workers();
     let one = match (args.worker, args.row) {
         (Some(worker), _) if worker >= workers.len() => {

@@ -114,8 +114,8 @@ impl<T: RHController> Chair<T> {
     }
 }
 
-/// Serves the pending rows of one round at a time, the one left over from the last look first, so that
-/// a row asked again and again cannot keep others waiting.
+/// Serves the pending rows of one round at a time, the oldest left over from the last look first, so that
+/// rows asked again and again cannot keep others waiting.
 #[derive(Default)]
 struct Rounds {
     left_over: Option<u64>,
@@ -133,7 +133,7 @@ impl Rounds {
                 serve(index);
                 any = true;
             } else {
-                self.left_over = Some(ask.round);
+                self.left_over = Some(self.left_over.map_or(ask.round, |oldest| oldest.min(ask.round)));
             }
         }
         any || self.left_over.is_some()
