@@ -237,11 +237,14 @@ impl Turn<'_> {
         now - start < self.spin.budget && deadline.is_none_or(|d| now < d)
     }
 
-    /// It came while we spun, or was there already, which says nothing.
+    /// It came while we spun, or was there already, which says nothing. Or it came while we were not running
+    /// at all: then we held up whoever brought it.
     #[inline]
     fn paid(&mut self) {
-        if self.rounds > 0 {
-            self.spin.penalty = 1;
+        match self.clock {
+            Some((_, last)) if last.elapsed() > PREEMPTED => self.spin.in_vain(),
+            _ if self.rounds > 0 => self.spin.penalty = 1,
+            _ => {}
         }
     }
 

@@ -58,6 +58,8 @@ mod dtype;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
+mod finite;
+#[cfg(not(loom))]
 pub mod header;
 #[cfg(not(loom))]
 mod inventory;
@@ -75,6 +77,7 @@ pub use {
     backend::NAME as BACKEND,
     dtype::{Bool, Dtype, Element},
     error::ShmError,
+    finite::{all_finite_f32, all_finite_f64},
     half::f16,
     header::{TensorInfo, Toc},
     inventory::{ArenaFile, ArenaState, inspect, inventory, reclaim},

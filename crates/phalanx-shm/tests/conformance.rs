@@ -173,6 +173,7 @@ fn a_draft_that_is_dropped_is_gone() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "what a fork does is what is tested")]
 fn a_fork_of_the_owner_does_not_remove_its_arena() {
     let name = name("fork");
     let arena = published(&name);

@@ -14,7 +14,7 @@ use crate::{
     schema::{Group, Record},
 };
 use phalanx_shm::{
-    Answer, Arena, Dtype, GateRef, Handoff, Slot, SlotReader, Spin, Words,
+    Answer, Arena, Dtype, GateRef, Handoff, Slot, SlotReader, Spin, Words, all_finite_f32, all_finite_f64,
     clock::{self, Ticker},
     copy_in, copy_out,
     sync::{AtomicU64, Ordering},
@@ -423,17 +423,8 @@ impl Floats {
         self.0.iter().all(|(dtype, range)| {
             let bytes = &bytes[range.clone()];
             match dtype {
-                // An exponent of ones is NaN or infinity. Counting integers, unlike adding floats, is done in SIMD.
-                Dtype::F32 => {
-                    const ONES: u32 = 0x7f80_0000;
-                    let bad = |v: &u32| u32::from(v & ONES == ONES);
-                    bytemuck::cast_slice::<u8, u32>(bytes).iter().map(bad).sum::<u32>() == 0
-                }
-                Dtype::F64 => {
-                    const ONES: u64 = 0x7ff0_0000_0000_0000;
-                    let bad = |v: &u64| u64::from(v & ONES == ONES);
-                    bytemuck::cast_slice::<u8, u64>(bytes).iter().map(bad).sum::<u64>() == 0
-                }
+                Dtype::F32 => all_finite_f32(bytemuck::cast_slice(bytes)),
+                Dtype::F64 => all_finite_f64(bytemuck::cast_slice(bytes)),
                 _ => bytes.chunks_exact(dtype.size()).all(|e| dtype.read_f64(e).is_finite()),
             }
         })
