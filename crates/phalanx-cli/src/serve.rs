@@ -304,7 +304,7 @@ impl Stage<'_> {
         lines += &format!(
             "{} {}: {} of {controller} in {}, {}, built in {}
           look   phalanx ps; phalanx fields {name}; phalanx echo {name} status.outcome -f
-          use    px.connect(\"{name}\") or ClusterClient::connect(\"{name}\")
+          use    ClusterClient::connect(\"{name}\")
           end    Ctrl-C or phalanx kill {name}",
             self.out.paint(Colour::Green, format_args!("{:<9}", "ready")),
             self.out.paint(Colour::Bold, name),

@@ -229,7 +229,8 @@ impl Controller {
             )));
         }
         if !status.success() {
-            return Err(fail(format!("{status}: {}", stderr.trim())));
+            let said = if stderr.trim().is_empty() { "does its main call worker_main?" } else { stderr.trim() };
+            return Err(fail(format!("{status}: {said}")));
         }
         let last = stdout.lines().last().unwrap_or_default();
         serde_json::from_str(last)
