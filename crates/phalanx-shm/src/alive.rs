@@ -151,6 +151,14 @@ impl Watch {
         Ok(identity.is_alive().then_some(Self { identity, inner }))
     }
 
+    /// Watches a child that was not waited for yet: dead or alive, its pid is still its own.
+    pub fn child(pid: u32) -> Result<Self, ShmError> {
+        let start = stat(pid).ok().flatten().map_or(0, |s| s.start);
+        let gone = || ShmError::os(format!("watch process {pid}"), "a pidfd", Errno::ESRCH);
+        let inner = backend::Watch::open(pid)?.ok_or_else(gone)?;
+        Ok(Self { identity: Identity { pid, start }, inner })
+    }
+
     /// Whom it watches.
     pub fn identity(&self) -> Identity {
         self.identity
@@ -188,6 +196,8 @@ mod tests {
         child.kill().unwrap();
         assert!(watch.wait(Some(Duration::from_secs(10))));
         assert!(!identity.is_alive(), "a zombie is not alive");
+        let late = Watch::child(child.id()).unwrap();
+        assert!(late.identity() == identity && late.ended());
         child.wait().unwrap();
         assert!(Watch::new(identity).unwrap().is_none());
     }

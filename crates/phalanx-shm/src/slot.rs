@@ -58,6 +58,12 @@ impl<'a> SlotReader<'a> {
     /// Copies the beginning of the record, as much as `into` holds, and returns its serial.
     #[inline]
     pub fn read(&self, into: &mut [u64]) -> Option<u64> {
+        self.read_with(into, || {})
+    }
+
+    /// As [`SlotReader::read`], and `more` copies what else the writer changes between `begin` and `end`.
+    #[inline]
+    pub fn read_with(&self, into: &mut [u64], more: impl FnOnce()) -> Option<u64> {
         let before = self.words[0].load(SyncPoint::SlotReadBegin.order(Ordering::Acquire));
         if before == 0 || before & 1 == 1 {
             return None;
@@ -65,6 +71,7 @@ impl<'a> SlotReader<'a> {
         for (to, from) in into.iter_mut().zip(&self.words[1..]) {
             *to = from.load(Ordering::Relaxed);
         }
+        more();
         SyncPoint::SlotReadEnd.fence(Ordering::Acquire);
         (self.words[0].load(Ordering::Relaxed) == before).then(|| (before >> 1) - 1)
     }

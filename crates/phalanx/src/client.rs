@@ -473,7 +473,7 @@ impl ClusterClient {
     /// the client follows at a distance: it waits for the last of some rows, then takes all of them, and
     /// closes up towards the end.
     fn collect(&mut self, flight: usize, rows: &[u32], vigil: &mut Vigil<'_>) -> Result<()> {
-        if !self.lives(vigil.worker, vigil.life) {
+        if !rows.iter().any(|&row| self.book[row as usize].in_flight) {
             // Nobody will be waited for, so nobody else would look.
             self.find_server()?;
         }
@@ -581,7 +581,7 @@ impl ClusterClient {
         let failed = Code::from_byte(answer.code).outcome == Outcome::Failed;
         let Self { layout, slots, status, cmd, prediction, followed, .. } = self;
         let bring = |group, to: &mut [u64]| {
-            if let Some(range) = layout.in_slot(group) {
+            if let Some(range) = layout.in_answer(group) {
                 copy_in(&slots[slot.clone()][range.clone()], &mut to[..range.len()]);
             }
         };

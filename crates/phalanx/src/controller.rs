@@ -262,6 +262,8 @@ pub(crate) struct LaneBuffer {
     pub refs: Vec<u64>,
     pub cmd: Vec<u64>,
     pub prediction: Vec<u64>,
+    /// Mask and values of an operator.
+    pub overrides: Vec<u64>,
     pub status: StatusRow,
     pub verdict: Verdict,
 }

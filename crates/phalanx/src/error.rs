@@ -140,6 +140,16 @@ impl std::fmt::Display for StartError {
     }
 }
 
+/// Which limit is behind an answer of the operating system, where one is.
+pub(crate) fn limit_behind(e: &std::io::Error) -> &'static str {
+    use nix::errno::Errno;
+    match e.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE | Errno::ENFILE) => "; raise the limit of descriptors (`ulimit -n`)",
+        Some(Errno::EAGAIN) => "; raise the limit of processes and threads (`ulimit -u`)",
+        _ => "",
+    }
+}
+
 fn waiting(rows: &[usize], pids: &[u32]) -> String {
     let rows: Vec<_> = rows.iter().map(ToString::to_string).collect();
     let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();

@@ -128,6 +128,8 @@ pub mod tensor {
     pub const FOLLOWED: &str = "followed";
     /// The last answers of each row; its worker.
     pub const SLOTS: &str = "slots";
+    /// What each of those was answered to, with the history; its worker.
+    pub const INPUTS: &str = "inputs";
     /// Refs that the operator overrides; operator.
     pub const OVERRIDES: &str = "overrides";
     /// The last message of each row; its worker.
@@ -281,6 +283,21 @@ pub const LOG_WORDS: usize = 8 + LOG_BYTES / 8;
 /// Words of a slot before its records: sequence word, round.
 pub const SLOT_HEADER: usize = 2;
 
+/// The two halves of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What the client gathers: tensor [`tensor::SLOTS`].
+    Answer,
+    /// What it was answered to: tensor [`tensor::INPUTS`].
+    Inputs,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    part: Part,
+    start: usize,
+}
+
 /// Where everything is. Derived from a manifest, never stored.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -296,8 +313,10 @@ pub struct Layout {
     words: [usize; 5],
     /// Of those, the words that hold fields; the rest is padding and never copied.
     used: [usize; 5],
-    /// Where in a slot each group lies; `None` where slots do not hold it.
-    in_slot: [Option<usize>; 5],
+    /// Words of what a slot's inputs take in their own tensor; 0 without history.
+    pub input_words: usize,
+    /// Where each group lies in a slot, or in its inputs; `None` where neither holds it.
+    places: [Option<Place>; 5],
     /// Refs as followed have a tensor of their own.
     pub followed: bool,
     /// First handoff word of each worker: slices begin on cache lines.
@@ -324,18 +343,18 @@ impl Layout {
         let words = Group::ALL.map(|g| manifest.schema.record(g).map_or(0, |r| r.words()));
         let used = Group::ALL.map(|g| manifest.schema.record(g).map_or(0, |r| r.used_words()));
         let followed = manifest.description.writes_refs;
-        let mut end = SLOT_HEADER;
-        let mut in_slot = [None; 5];
-        let held = |group| match group {
-            Group::State => manifest.history,
-            Group::Refs => manifest.history || followed,
-            _ => true,
-        };
-        // What the client gathers comes first, the state last.
+        let (mut answer, mut inputs) = (SLOT_HEADER, 0);
+        let mut places = [None; 5];
         for group in [Group::Status, Group::Cmd, Group::Prediction, Group::Refs, Group::State] {
-            if held(group) && used[group as usize] > 0 {
-                in_slot[group as usize] = Some(end);
-                end += used[group as usize];
+            let (end, part) = match group {
+                Group::Refs if followed => (&mut answer, Part::Answer),
+                Group::Refs | Group::State if !manifest.history => continue,
+                Group::Refs | Group::State => (&mut inputs, Part::Inputs),
+                _ => (&mut answer, Part::Answer),
+            };
+            if used[group as usize] > 0 {
+                places[group as usize] = Some(Place { part, start: *end });
+                *end += used[group as usize];
             }
         }
         let mut bases = Vec::new();
@@ -348,10 +367,11 @@ impl Layout {
             rows,
             slices,
             slots: manifest.slots,
-            slot_words: end.next_multiple_of(8),
+            slot_words: answer.next_multiple_of(8),
+            input_words: inputs.next_multiple_of(8),
             words,
             used,
-            in_slot,
+            places,
             followed,
             bases,
             handoffs,
@@ -377,12 +397,15 @@ impl Layout {
             (tensor::REFS, &[self.rows, self.words(Group::Refs)]),
             (tensor::CMD, &[self.rows, self.words(Group::Cmd)]),
             (tensor::STATUS, &[self.rows, self.words(Group::Status)]),
-            (tensor::SLOTS, &[self.rows, self.slots, self.slot_words]),
+            (tensor::SLOTS, &[self.slots, self.rows, self.slot_words]),
             (tensor::OVERRIDES, &[self.rows, self.override_words()]),
             (tensor::MESSAGES, &[self.rows, MESSAGE_WORDS]),
             (tensor::LOGS, &[workers, LOG_WORDS]),
         ] {
             spec = words(spec, name, shape);
+        }
+        if self.input_words > 0 {
+            spec = words(spec, tensor::INPUTS, &[self.slots, self.rows, self.input_words]);
         }
         if self.words(Group::Prediction) > 0 {
             spec = spec.tensor(tensor::PREDICTION, Dtype::U64, &[rows, self.words(Group::Prediction) as u64]);
@@ -398,9 +421,15 @@ impl Layout {
         self.words[group as usize]
     }
 
-    /// Where in a slot the used words of a group's row lie.
-    pub fn in_slot(&self, group: Group) -> Option<Range<usize>> {
-        self.in_slot[group as usize].map(|start| start..start + self.used(group))
+    /// Where the used words of a group's row lie in a slot or in its inputs.
+    pub fn place(&self, group: Group) -> Option<(Part, Range<usize>)> {
+        self.places[group as usize].map(|p| (p.part, p.start..p.start + self.used(group)))
+    }
+
+    /// Where in a slot's answer the used words of a group's row lie.
+    #[inline]
+    pub fn in_answer(&self, group: Group) -> Option<Range<usize>> {
+        self.place(group).filter(|(part, _)| *part == Part::Answer).map(|(_, range)| range)
     }
 
     /// Words of one row of a group that hold fields.
@@ -408,11 +437,19 @@ impl Layout {
         self.used[group as usize]
     }
 
-    /// The words of one slot.
+    /// The words of one slot. Slots of one number lie side by side: rows that are asked together fill them in
+    /// order, and what a core fetches ahead is what it needs next, not what another is about to write.
     #[inline]
     pub fn slot(&self, row: usize, slot: usize) -> Range<usize> {
-        let start = (row * self.slots + slot) * self.slot_words;
+        let start = (slot * self.rows + row) * self.slot_words;
         start..start + self.slot_words
+    }
+
+    /// The words of one slot's inputs. They are apart from the answers, because the client reads only those.
+    #[inline]
+    pub fn inputs(&self, row: usize, slot: usize) -> Range<usize> {
+        let start = (slot * self.rows + row) * self.input_words;
+        start..start + self.input_words
     }
 
     /// Sequence word, mask of fields, the refs' values; whole cache lines.

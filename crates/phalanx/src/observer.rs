@@ -4,8 +4,8 @@ use crate::{
     Error, Result,
     client::read_message,
     layout::{
-        LOG_WORDS, Layout, Life, LifeState, MESSAGE_WORDS, Manifest, Phase, ROUND_WORDS, ROUNDS, control,
-        tensor, worker as word,
+        LOG_WORDS, Layout, Life, LifeState, MESSAGE_WORDS, Manifest, Part, Phase, ROUND_WORDS, ROUNDS,
+        control, tensor, worker as word,
     },
     schema::Group,
     supervisor::{log_lines, log_lines_after},
@@ -24,6 +24,7 @@ pub struct Observer {
     done: ReadWords,
     ask: ReadWords,
     slots: ReadWords,
+    inputs: Option<ReadWords>,
     rounds: ReadWords,
     messages: ReadWords,
     logs: ReadWords,
@@ -40,6 +41,7 @@ pub struct RowRecord {
     /// Which round.
     pub round: u64,
     words: Vec<u64>,
+    inputs: Vec<u64>,
 }
 
 /// A worker, as seen from outside.
@@ -104,6 +106,7 @@ impl Observer {
             done: arena.words(tensor::DONE)?,
             ask: arena.words(tensor::ASK)?,
             slots: arena.words(tensor::SLOTS)?,
+            inputs: (layout.input_words > 0).then(|| arena.words(tensor::INPUTS)).transpose()?,
             rounds: arena.words(tensor::ROUNDS)?,
             messages: arena.words(tensor::MESSAGES)?,
             logs: arena.words(tensor::LOGS)?,
@@ -307,10 +310,16 @@ impl Observer {
     }
 
     fn read(&self, row: usize, slot: usize) -> Option<RowRecord> {
-        let range = self.layout.slot(row, slot % self.layout.slots);
+        let slot = slot % self.layout.slots;
+        let (range, asked) = (self.layout.slot(row, slot), self.layout.inputs(row, slot));
         let mut words = vec![0; range.len() - 1];
-        let serial = self.slots.slot(range.start, range.len()).read(&mut words)?;
-        Some(RowRecord { row, serial, round: words[0], words })
+        let mut inputs = vec![0; asked.len()];
+        let serial = self.slots.slot(range.start, range.len()).read_with(&mut words, || {
+            if let Some(all) = &self.inputs {
+                all.load(asked.start, &mut inputs);
+            }
+        })?;
+        Some(RowRecord { row, serial, round: words[0], words, inputs })
     }
 }
 
@@ -329,9 +338,11 @@ impl RowRecord {
 
     /// The row of a group as bytes; fields lie at their offsets.
     pub fn group(&self, layout: &Layout, group: Group) -> Option<&[u8]> {
-        let range = layout.in_slot(group)?;
-        // The copy has no sequence word.
-        Some(bytemuck::cast_slice(&self.words[range.start - 1..range.end - 1]))
+        Some(bytemuck::cast_slice(match layout.place(group)? {
+            // The copy has no sequence word.
+            (Part::Answer, at) => &self.words[at.start - 1..at.end - 1],
+            (Part::Inputs, at) => &self.inputs[at],
+        }))
     }
 }
 

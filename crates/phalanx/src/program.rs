@@ -7,6 +7,7 @@
 use crate::{
     Error, Result,
     controller::{Description, RHController, RHGroup, Setup},
+    error::limit_behind,
     worker::{self, NoProbe, Probe, Ticket},
 };
 use std::{
@@ -213,7 +214,7 @@ impl Controller {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| fail(format!("cannot start: {e}")))?;
+            .map_err(|e| fail(format!("cannot start: {e}{}", limit_behind(&e))))?;
         let patience = std::time::Duration::from_secs_f64(setup.config.start_timeout);
         let watchdog = Watchdog::start(child.id(), patience);
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
@@ -229,7 +230,8 @@ impl Controller {
             )));
         }
         if !status.success() {
-            let said = if stderr.trim().is_empty() { "does its main call worker_main?" } else { stderr.trim() };
+            let said =
+                if stderr.trim().is_empty() { "does its main call worker_main?" } else { stderr.trim() };
             return Err(fail(format!("{status}: {said}")));
         }
         let last = stdout.lines().last().unwrap_or_default();

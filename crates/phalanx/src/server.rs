@@ -207,7 +207,8 @@ fn plan(config: ClusterConfig, controller: &Controller) -> Result<Manifest> {
         config: setup.config,
     };
     if manifest.history {
-        let slot_bytes = Layout::new(&manifest)?.slot_words * 8;
+        let layout = Layout::new(&manifest)?;
+        let slot_bytes = (layout.slot_words + layout.input_words) * 8;
         let history = &manifest.config.history;
         manifest.slots = slots_within(history.rounds, history.budget_mib, manifest.config.rows, slot_bytes);
     }

@@ -9,6 +9,7 @@ mod log;
 use crate::{
     Error, Result, StartError,
     client::read_message,
+    error::limit_behind,
     layout::{
         Layout, Life, LifeState, MESSAGE_BYTES, MESSAGE_WORDS, Manifest, Phase, control, gate, tensor,
         worker as word,
@@ -272,13 +273,12 @@ pub struct Supervisor {
 
 impl Supervisor {
     pub fn start(shared: Arc<Shared>) -> Result<Self> {
-        let thread = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new()
-                .name(name.into())
-                .stack_size(256 * 1024)
-                .spawn(run)
-                .map_err(|e| Error::Config(format!("cannot start thread {name}: {e}")))
-        };
+        let thread =
+            |name: &str, run: Box<dyn FnOnce() + Send>| {
+                std::thread::Builder::new().name(name.into()).stack_size(256 * 1024).spawn(run).map_err(|e| {
+                    Error::Config(format!("cannot start thread {name}: {e}{}", limit_behind(&e)))
+                })
+            };
         let (a, b) = (shared.clone(), shared.clone());
         let first = thread("phalanx-super", Box::new(move || Wards::new(a).watch_over()))?;
         match thread("phalanx-listen", Box::new(move || listen(&b))) {
@@ -467,21 +467,13 @@ impl Wards {
             .process_group(0)
             .spawn()
             .map_err(|e| failed("the program does not start", &e))?;
-        let identity = Identity::of(child.id()).unwrap_or(Identity { pid: child.id(), start: 0 });
-        shared.set_word(worker, word::IDENTITY, identity.pack());
+        let watch = Watch::child(child.id()).map_err(|e| {
+            let _ = child.kill();
+            let _ = child.wait();
+            failed("it cannot be watched", &e)
+        })?;
+        shared.set_word(worker, word::IDENTITY, watch.identity().pack());
         shared.news.tell();
-        let watch = match Watch::new(identity) {
-            Ok(Some(watch)) => watch,
-            unwatched => {
-                let _ = child.kill();
-                let status = child.wait();
-                self.wards[worker].quick_deaths += 1;
-                let why = unwatched
-                    .err()
-                    .map_or_else(|| format!("it ended at once: {status:?}"), |e| e.to_string());
-                return Err(failed("it cannot be watched", &why));
-            }
-        };
         self.wards[worker].process = Some(Process { child, watch, output, since: Instant::now() });
         Ok(())
     }
@@ -501,11 +493,11 @@ impl Wards {
             self.obituary(worker, status)
         };
         let text = format!("worker {worker} (pid {}){what}", process.child.id());
-        // The words come first: whoever is woken by the death finds them.
+        // The words come first, last words included: whoever is woken by the death finds them.
         self.shared.say(worker, &text);
-        self.declare_dead(worker);
         read_all(&self.shared, worker, &mut process.output);
         self.shared.log(worker, format!("{MARK}{text}\n").as_bytes());
+        self.declare_dead(worker);
         let ward = &mut self.wards[worker];
         ward.quick_deaths = if process.since.elapsed() > SETTLED { 0 } else { ward.quick_deaths + 1 };
         self.plan_respawn(worker);
@@ -521,8 +513,7 @@ impl Wards {
     }
 
     fn plan_respawn(&mut self, worker: usize) {
-        let started =
-            Phase::from_word(self.shared.control[control::PHASE].load(Ordering::Acquire)) == Phase::Ready;
+        let started = self.has_started();
         let ward = &mut self.wards[worker];
         let asked = std::mem::take(&mut ward.asked);
         if started && (asked || self.shared.manifest.config.respawn) {
@@ -546,18 +537,22 @@ impl Wards {
             0 => String::new(),
             row => format!(" while it worked on row {}", row - 1),
         };
-        let remedy = if self.shared.manifest.config.respawn {
-            "it is being replaced and its rows rejoin, reset".to_owned()
+        let name = &self.shared.name;
+        let last_words = format!("`phalanx logs {name}` has its last words");
+        let remedy = if !self.has_started() {
+            "no controller of it was asked yet: look at what building them does".to_owned()
+        } else if self.shared.manifest.config.respawn {
+            format!("it is being replaced and its rows rejoin, reset; {last_words}")
         } else {
             format!(
-                "respawn is off: start the cluster again, or `phalanx restart {} --worker {worker}`",
-                self.shared.name
+                "respawn is off: start the cluster again, or `phalanx restart {name} --worker {worker}`; {last_words}"
             )
         };
-        format!(
-            ", which hosts rows {}..{}, {how}{turned_to}; {remedy}; `phalanx logs {}` has its last words",
-            rows.start, rows.end, self.shared.name
-        )
+        format!(", which hosts rows {}..{}, {how}{turned_to}; {remedy}", rows.start, rows.end)
+    }
+
+    fn has_started(&self) -> bool {
+        Phase::from_word(self.shared.control[control::PHASE].load(Ordering::Acquire)) == Phase::Ready
     }
 
     fn read_output(&mut self, worker: usize, to_the_end: bool) {

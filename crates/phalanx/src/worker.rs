@@ -114,6 +114,9 @@ fn run<P: Probe, H: Host<P>>(
     build: impl FnOnce(&Arc<Desk>) -> Result<H>,
 ) -> Result<()> {
     process::ignore_interrupts();
+    // Stopped when its server dies, it could not notice.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGCONT);
     // A server that waits for its signals has them blocked, and its children inherit that.
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
     let desk = open(ticket)?;

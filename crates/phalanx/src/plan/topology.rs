@@ -1,5 +1,6 @@
 //! What the machine has, and the kernel's notation for cores.
 
+use crate::error::limit_behind;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -108,7 +109,10 @@ fn read_list(path: &Path) -> io::Result<Option<Vec<usize>>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        Err(error) => {
+            let text = format!("{}: {error}{}", path.display(), limit_behind(&error));
+            return Err(io::Error::new(error.kind(), text));
+        }
     };
     let list = parse_cpu_list(&text);
     list.map(Some).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))

@@ -6,7 +6,7 @@ use crate::{
     controller::{LaneBuffer, Setup, Verdict},
     fields::StatusRow,
     layout::{
-        Layout, Life, LifeState, MESSAGE_BYTES, MESSAGE_WORDS, Manifest, Phase, ROUNDS, control, gate,
+        Layout, Life, LifeState, MESSAGE_BYTES, MESSAGE_WORDS, Manifest, Part, Phase, ROUNDS, control, gate,
         tensor, worker as word,
     },
     outcome::{Code, Outcome, RESET, Reason},
@@ -39,6 +39,8 @@ pub struct Desk {
     state: Words,
     refs: Words,
     slots: Words,
+    /// Only with the history.
+    inputs: Option<Words>,
     overrides: Words,
     messages: Words,
     /// What a row's outputs start from.
@@ -83,6 +85,7 @@ impl Desk {
             refs: row(Group::Refs),
             cmd: row(Group::Cmd),
             prediction: row(Group::Prediction),
+            overrides: vec![0; 1 + layout.words(Group::Refs)],
             status: StatusRow { worker: ticket.worker as u16, ..StatusRow::default() },
             verdict: Verdict::Solved,
         };
@@ -100,6 +103,7 @@ impl Desk {
             state: arena.words(tensor::STATE)?,
             refs: arena.words(tensor::REFS)?,
             slots: arena.words(tensor::SLOTS)?,
+            inputs: (layout.input_words > 0).then(|| arena.words(tensor::INPUTS)).transpose()?,
             overrides: arena.words(tensor::OVERRIDES)?,
             messages: arena.words(tensor::MESSAGES)?,
             blank,
@@ -240,7 +244,7 @@ impl Desk {
         lane.cmd.copy_from_slice(&self.blank.cmd);
         lane.prediction.copy_from_slice(&self.blank.prediction);
         lane.status = self.blank.status;
-        lane.status.overridden = self.merge_overrides(seat.row, &mut lane.refs).into();
+        lane.status.overridden = self.merge_overrides(seat.row, lane).into();
         if self.manifest.config.check_inputs
             && !(self.state_floats.all_finite(&lane.state) && self.refs_floats.all_finite(&lane.refs))
         {
@@ -262,17 +266,17 @@ impl Desk {
 
     /// The operator's values replace the client's; true if any did.
     #[inline]
-    fn merge_overrides(&self, row: usize, refs: &mut [u64]) -> bool {
-        self.control[control::OPERATOR].load(Ordering::Relaxed) != 0 && self.merge_overrides_of(row, refs)
+    fn merge_overrides(&self, row: usize, lane: &mut LaneBuffer) -> bool {
+        self.control[control::OPERATOR].load(Ordering::Relaxed) != 0 && self.merge_overrides_of(row, lane)
     }
 
     #[cold]
-    fn merge_overrides_of(&self, row: usize, refs: &mut [u64]) -> bool {
+    fn merge_overrides_of(&self, row: usize, lane: &mut LaneBuffer) -> bool {
+        let LaneBuffer { refs, overrides: copy, .. } = lane;
         let words = self.layout.override_words();
         let slot = SlotReader::over(&self.overrides[row * words..(row + 1) * words]);
-        let mut copy = vec![0; 1 + refs.len()];
         // An operator may be in the middle of writing; one stopped there must not stop us.
-        let Some(_) = (0..100).find_map(|_| slot.read(&mut copy)) else { return false };
+        let Some(_) = (0..100).find_map(|_| slot.read(copy)) else { return false };
         let (mask, values) = (copy[0], &copy[1..]);
         let values: &[u8] = bytemuck::cast_slice(values);
         let into: &mut [u8] = bytemuck::cast_slice_mut(refs);
@@ -341,11 +345,14 @@ impl Desk {
         };
         seat.solves += 1;
         seat.first = false;
-        let now = clock.now_ns();
+        let posted = self.posted[lane.round as usize % ROUNDS].load(Ordering::Relaxed);
+        // A thread that takes rows from others may have looked at the clock before they were posted.
+        let started = started.max(posted);
+        let now = clock.now_ns().max(started);
         seat.last_ns = now.saturating_sub(started);
         let status = &mut lane.status;
         status.round = lane.round;
-        status.posted_ns = self.posted[lane.round as usize % ROUNDS].load(Ordering::Relaxed);
+        status.posted_ns = posted;
         status.started_ns = started;
         status.finished_ns = now;
         status.solve_us = seat.last_ns as f32 * 1e-3;
@@ -356,26 +363,25 @@ impl Desk {
         let slot = Slot::over(&self.slots[self.layout.slot(seat.row, index)]);
         let record = slot.begin(seat.serial);
         record[0].store(lane.round, Ordering::Relaxed);
-        self.put(record, Group::Status, bytemuck::cast_slice(std::slice::from_ref(&lane.status)));
+        let inputs = self.inputs.as_ref().map_or(&[][..], |all| &all[self.layout.inputs(seat.row, index)]);
+        let put = |group, words: &[u64]| match self.layout.place(group) {
+            // The record begins behind the slot's sequence word.
+            Some((Part::Answer, at)) => copy_out(&words[..at.len()], &record[at.start - 1..at.end - 1]),
+            Some((Part::Inputs, at)) => copy_out(&words[..at.len()], &inputs[at]),
+            None => {}
+        };
+        put(Group::Status, bytemuck::cast_slice(std::slice::from_ref(&lane.status)));
         probe.at(Stage::Publishing, seat.row, lane.round);
-        self.put(record, Group::Cmd, &lane.cmd);
-        self.put(record, Group::Prediction, &lane.prediction);
-        self.put(record, Group::Refs, &lane.refs);
-        self.put(record, Group::State, &lane.state);
+        put(Group::Cmd, &lane.cmd);
+        put(Group::Prediction, &lane.prediction);
+        put(Group::Refs, &lane.refs);
+        put(Group::State, &lane.state);
         slot.end(seat.serial);
         seat.serial += 1;
         let code = Code { outcome, reason: lane.reason }.byte();
         self.handoff(seat.row).reply(Answer { round: lane.round, slot: index as u16, code });
         probe.at(Stage::Between, seat.row, lane.round);
         now
-    }
-
-    #[inline]
-    fn put(&self, record: &[AtomicU64], group: Group, words: &[u64]) {
-        if let Some(range) = self.layout.in_slot(group) {
-            // The record begins behind the slot's sequence word.
-            copy_out(&words[..range.len()], &record[range.start - 1..range.end - 1]);
-        }
     }
 
     /// Leaves a message for a row: readable by client and observers until the next one.
