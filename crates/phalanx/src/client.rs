@@ -4,30 +4,23 @@
 //! waited for copies each finished row's answer from the worker's slot into the client's own tables, so
 //! nothing a client looks at ever changes under it.
 
+mod attach;
+mod gather;
+
 use crate::{
     Error, Result,
-    config::Policy,
-    layout::{
-        Layout, Life, LifeState, MESSAGE_WORDS, Manifest, Phase, ROUND_WORDS, ROUNDS, control, gate, tensor,
-        worker as word,
-    },
+    layout::{Layout, Life, LifeState, MESSAGE_WORDS, Manifest, Phase, ROUNDS, control, worker as word},
     outcome::{Code, Outcome, RESET, Reason},
     rates::Rates,
     report::{Report, Stages},
     rows::Rows,
-    schema::{Group, Record, Schema},
     tables::{
-        RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState, Table,
+        RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState,
     },
 };
-use phalanx_shm::{
-    Answer, Arena, GateRef, Handoff, Identity, Slot, SlotReader, Spin, Watch, Words, clock, copy_in,
-    copy_out, sync::Ordering,
-};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use attach::Lease;
+use phalanx_shm::{Arena, GateRef, Handoff, SlotReader, Spin, Watch, Words, clock, sync::Ordering};
+use std::{sync::Arc, time::Duration};
 
 /// Rounds that can be in flight at once.
 pub const MAX_IN_FLIGHT: usize = 16;
@@ -135,147 +128,7 @@ impl Wait<'_> {
     }
 }
 
-/// How waiting for one row ended.
-enum Waited {
-    Answered(Answer),
-    Dead,
-    Deadline,
-}
-
-/// A round being waited for.
-struct Vigil<'a> {
-    worker: usize,
-    /// The worker's life when it was asked.
-    life: u64,
-    round: u64,
-    limit: Option<Instant>,
-    /// The limit has passed: take what is there, wait for nothing.
-    overdue: bool,
-    wait: Wait<'a>,
-}
-
 impl ClusterClient {
-    /// Becomes the client of a cluster that is ready.
-    pub fn connect(name: &str) -> Result<Self> {
-        let arena = Arena::attach(name)?;
-        let manifest = Manifest::read(&arena)?;
-        let layout = Arc::new(Layout::new(&manifest)?);
-        let (control, workers) = (arena.words(tensor::CONTROL)?, arena.words(tensor::WORKERS)?);
-        ready(&arena, &layout, &control, &workers)?;
-        let lease = Lease::claim(&arena)?;
-        Self::attached(arena, manifest, layout, control, workers, lease)
-    }
-
-    /// As [`ClusterClient::connect`], waiting for a cluster that is being started.
-    pub fn connect_within(name: &str, patience: Duration) -> Result<Self> {
-        let deadline = Instant::now() + patience;
-        loop {
-            match Self::connect(name) {
-                Err(
-                    Error::Starting { .. }
-                    | Error::Shm(phalanx_shm::ShmError::Absent { .. } | phalanx_shm::ShmError::NotReady { .. }),
-                ) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
-                other => return other,
-            }
-        }
-    }
-
-    /// As [`ClusterClient::connect`], refusing a cluster whose fields differ from those expected.
-    pub fn connect_expecting(name: &str, schema: &Schema) -> Result<Self> {
-        let client = Self::connect(name)?;
-        let have = &client.manifest.schema;
-        if have.hash() != schema.hash() {
-            let difference = have.difference(schema);
-            if !difference.is_empty() {
-                return Err(Error::SchemaMismatch(difference));
-            }
-        }
-        Ok(client)
-    }
-
-    fn attached(
-        arena: Arena,
-        manifest: Manifest,
-        layout: Arc<Layout>,
-        control: Words,
-        workers: Words,
-        lease: Lease,
-    ) -> Result<Self> {
-        let rows = layout.rows;
-        let table = |name: &str, group| -> Result<Option<Table>> {
-            match manifest.schema.record(group) {
-                Ok(record) => Ok(Some(Table::new(record.clone(), rows, arena.exclusive(name)?))),
-                Err(_) => Ok(None),
-            }
-        };
-        let must = |name: &str, group| {
-            table(name, group)?.ok_or_else(|| Error::Misuse(format!("the cluster has no {group}")))
-        };
-        let gates = |index: fn(usize) -> usize| -> Result<Vec<GateRef>> {
-            (0..layout.slices.len()).map(|w| Ok(arena.gate(tensor::GATES, index(w))?)).collect()
-        };
-        let owner = arena.toc().owner;
-        let gone = || Error::ServerGone { name: arena.name().to_string(), pid: owner.pid, why: "".into() };
-        let server = match owner == lease.me {
-            true => None,
-            false => Some(Watch::new(owner)?.ok_or_else(gone)?),
-        };
-        let homing = manifest.schema.record(Group::Cmd)?.default_row();
-        let flight = || Flight {
-            busy: false,
-            rows: Vec::with_capacity(rows),
-            report: Report::new(rows),
-            lives: vec![0; layout.slices.len()],
-        };
-        let mut client = Self {
-            state: RobotClusterState(must(tensor::STATE, Group::State)?),
-            refs: RhcClusterTaskRefs(must(tensor::REFS, Group::Refs)?),
-            cmd: RobotClusterCmd(must(tensor::CMD, Group::Cmd)?),
-            status: RhcClusterStatus(must(tensor::STATUS, Group::Status)?),
-            prediction: table(tensor::PREDICTION, Group::Prediction)?.map(RhcClusterPrediction),
-            followed: match layout.followed {
-                true => table(tensor::FOLLOWED, Group::Refs)?.map(RhcClusterTaskRefs),
-                false => None,
-            },
-            server,
-            _lease: lease,
-            ask: arena.words(tensor::ASK)?,
-            done: arena.words(tensor::DONE)?,
-            posted: arena.words(tensor::POSTED)?,
-            rounds: arena.words(tensor::ROUNDS)?,
-            slots: arena.words(tensor::SLOTS)?,
-            messages: arena.words(tensor::MESSAGES)?,
-            posts: gates(gate::post)?,
-            bells: gates(gate::bell)?,
-            spin: Spin::new(Duration::from_micros(manifest.spin_us)),
-            round: control[control::ROUND].load(Ordering::Relaxed),
-            book: vec![Entry::default(); rows],
-            last: 0,
-            flights: (0..MAX_IN_FLIGHT).map(|_| flight()).collect(),
-            lost: vec![0; layout.slices.len()],
-            chosen: Vec::with_capacity(rows),
-            default_refs: manifest.schema.record(Group::Refs)?.default_row(),
-            zero: zero_row(manifest.schema.record(Group::Cmd)?),
-            homing,
-            control,
-            workers,
-            manifest,
-            layout,
-            arena,
-        };
-        // A client before us may have left in the middle of a round: what it asked for is owed to us.
-        for worker in 0..client.layout.slices.len() {
-            for row in client.layout.slices[worker].clone() {
-                let handoff = client.handoff(worker, row);
-                if !handoff.is_idle() {
-                    handoff.withdraw();
-                    client.book[row].owed = true;
-                }
-            }
-        }
-        Ok(client)
-    }
-
     /// The cluster's name.
     pub fn name(&self) -> &str {
         self.arena.name().as_str()
@@ -444,242 +297,6 @@ impl ClusterClient {
         self.handoff(worker, row).make(self.round, flags);
     }
 
-    fn gather(&mut self, flight: usize, chosen: &[u32], wait: Wait<'_>) -> Result<()> {
-        let posted_ns = self.flights[flight].report.posted_ns;
-        let triggered = Instant::now() - Duration::from_nanos(clock::now_ns().saturating_sub(posted_ns));
-        let timeout = wait.timeout.unwrap_or_else(|| self.manifest.config.round_timeout());
-        let by_deadline = wait.deadline.is_some_and(|d| d <= timeout);
-        let limit = triggered.checked_add(wait.deadline.map_or(timeout, |d| d.min(timeout)));
-        let round = self.flights[flight].report.round;
-        let mut vigil = Vigil { worker: 0, life: 0, round, limit, overdue: false, wait };
-        let mut collected = Ok(());
-        for (worker, rows) in by_worker(&self.layout.clone(), chosen) {
-            (vigil.worker, vigil.life) = (worker, self.flights[flight].lives[worker]);
-            collected = collected.and_then(|()| self.collect(flight, rows, &mut vigil));
-        }
-        if collected.is_err() {
-            self.abandon(flight, chosen);
-        }
-        self.flights[flight].report.gathered_ns = clock::now_ns();
-        if collected.is_ok() && vigil.overdue && !by_deadline {
-            return Err(self.timed_out(flight, timeout));
-        }
-        collected
-    }
-
-    /// Takes the answers of one worker's rows as they come.
-    ///
-    /// A look at an answer takes its cache line away from the worker, who writes eight answers into it. So
-    /// the client follows at a distance: it waits for the last of some rows, then takes all of them, and
-    /// closes up towards the end.
-    fn collect(&mut self, flight: usize, rows: &[u32], vigil: &mut Vigil<'_>) -> Result<()> {
-        if !rows.iter().any(|&row| self.book[row as usize].in_flight) {
-            // Nobody will be waited for, so nobody else would look.
-            self.find_server()?;
-        }
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let (some, others) = rest.split_at((rest.len() / 4).clamp(1, 64));
-            rest = others;
-            let last = some[some.len() - 1] as usize;
-            if some.len() > 1 && self.book[last].in_flight {
-                self.await_row(last, some.len(), vigil)?;
-            }
-            for &row in some {
-                let row = row as usize;
-                if !self.book[row].in_flight {
-                    continue;
-                }
-                match self.await_row(row, 0, vigil)? {
-                    Waited::Answered(answer) => self.accept(flight, row, answer),
-                    Waited::Dead => {
-                        self.lost[vigil.worker] = vigil.life;
-                        self.give_up(flight, vigil.worker, row, Outcome::Dead);
-                    }
-                    Waited::Deadline => {
-                        vigil.overdue = true;
-                        self.give_up(flight, vigil.worker, row, Outcome::Late);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn await_row(&mut self, row: usize, pauses: usize, vigil: &mut Vigil<'_>) -> Result<Waited> {
-        let (worker, round, life) = (vigil.worker, vigil.round, vigil.life);
-        loop {
-            let answer = self.handoff(worker, row).answer();
-            if answer.is_of(round) {
-                return Ok(Waited::Answered(answer));
-            }
-            if self.life(worker) != life {
-                // Looked at again: the last answers may have come before the end.
-                let answer = self.handoff(worker, row).answer();
-                return Ok(if answer.is_of(round) { Waited::Answered(answer) } else { Waited::Dead });
-            }
-            let now = Instant::now();
-            if vigil.overdue || vigil.limit.is_some_and(|l| now >= l) {
-                return Ok(Waited::Deadline);
-            }
-            let look_around = now + LOOK_AROUND;
-            let until = vigil.limit.map_or(look_around, |l| l.min(look_around));
-            let index = self.layout.handoff(worker, row);
-            let handoff = Handoff { ask: &self.ask[index], done: &self.done[index] };
-            let life_word = &self.workers[worker * word::WORDS + word::LIFE];
-            let ready = || {
-                (0..pauses).for_each(|_| std::hint::spin_loop());
-                handoff.answer().is_of(round) || life_word.load(Ordering::Acquire) != life
-            };
-            let rung = self.bells[worker].wait_until(&mut self.spin, Some(until), ready);
-            if !rung && let Some(ended) = self.look_around(worker, round, &mut vigil.wait)? {
-                return Ok(ended);
-            }
-        }
-    }
-
-    /// Nobody has rung for a while: does everybody still live?
-    #[cold]
-    fn look_around(&self, worker: usize, round: u64, wait: &mut Wait<'_>) -> Result<Option<Waited>> {
-        self.find_server()?;
-        if wait.interrupt.as_mut().is_some_and(|check| check()) {
-            return Err(Error::Interrupted { round });
-        }
-        // The server should have said so; it may be stopped itself. Zero is one just spawned.
-        let identity = self.workers[worker * word::WORDS + word::IDENTITY].load(Ordering::Relaxed);
-        Ok((identity != 0 && Identity::alive_from(identity).is_none()).then_some(Waited::Dead))
-    }
-
-    fn find_server(&self) -> Result<()> {
-        if self.server.as_ref().is_some_and(Watch::ended) {
-            return Err(self.server_gone(""));
-        }
-        if Phase::from_word(self.control[control::PHASE].load(Ordering::Relaxed)) == Phase::Closing {
-            return Err(self.server_gone("; it is closing"));
-        }
-        Ok(())
-    }
-
-    /// Takes an answer of this very round.
-    #[inline]
-    fn accept(&mut self, flight: usize, row: usize, answer: Answer) {
-        let code = Code::from_byte(answer.code);
-        if code.has_slot() {
-            self.take(row, answer);
-            self.flights[flight].report.set(row, code.outcome, code.reason);
-        } else {
-            let outcome = if code.reason == Reason::Withdrawn { Outcome::Late } else { code.outcome };
-            self.settle(flight, row, outcome, code.reason);
-        }
-    }
-
-    /// Copies a complete answer from its slot into the client's tables.
-    #[inline]
-    fn take(&mut self, row: usize, answer: Answer) {
-        let slot = self.layout.slot(row, usize::from(answer.slot) % self.layout.slots);
-        let failed = Code::from_byte(answer.code).outcome == Outcome::Failed;
-        let Self { layout, slots, status, cmd, prediction, followed, .. } = self;
-        let bring = |group, to: &mut [u64]| {
-            if let Some(range) = layout.in_answer(group) {
-                copy_in(&slots[slot.clone()][range.clone()], &mut to[..range.len()]);
-            }
-        };
-        bring(Group::Status, status.row_mut(row));
-        if !failed || self.manifest.config.policy == Policy::Safe {
-            bring(Group::Cmd, cmd.row_mut(row));
-        }
-        if failed {
-            if self.manifest.config.policy != Policy::Safe {
-                self.apply_policy(row);
-            }
-            return;
-        }
-        if let Some(prediction) = prediction {
-            bring(Group::Prediction, prediction.row_mut(row));
-        }
-        if let Some(followed) = followed {
-            bring(Group::Refs, followed.row_mut(row));
-        }
-    }
-
-    /// What a row commands whose controller cannot be asked.
-    fn apply_policy(&mut self, row: usize) {
-        match self.manifest.config.policy {
-            Policy::Hold => {}
-            Policy::Homing | Policy::Safe => self.cmd.row_mut(row).copy_from_slice(&self.homing),
-            Policy::Zero => self.cmd.row_mut(row).copy_from_slice(&self.zero),
-        }
-    }
-
-    /// Reports a row that has no answer in this round; its command is a round older now.
-    #[cold]
-    fn settle(&mut self, flight: usize, row: usize, outcome: Outcome, reason: Reason) {
-        self.flights[flight].report.set(row, outcome, reason);
-        let status = self.status.of_mut(row);
-        status.age = status.age.saturating_add(1);
-        (status.outcome, status.reason) = (outcome as u8, reason as u8);
-        if outcome == Outcome::Dead {
-            self.apply_policy(row);
-        }
-    }
-
-    /// Stops waiting for a row. Its inputs may change from now on; its answer is taken when it comes.
-    fn give_up(&mut self, flight: usize, worker: usize, row: usize, outcome: Outcome) {
-        self.handoff(worker, row).withdraw();
-        self.book[row].owed = true;
-        self.settle(flight, row, outcome, Reason::None);
-    }
-
-    /// Takes what there is of a round and gives up on the rest.
-    fn abandon(&mut self, flight: usize, chosen: &[u32]) {
-        let round = self.flights[flight].report.round;
-        for &row in chosen {
-            let row = row as usize;
-            if self.flights[flight].report.outcomes()[row] != Outcome::Idle {
-                continue;
-            }
-            let worker = self.layout.worker_of(row);
-            let answer = self.handoff(worker, row).answer();
-            if answer.is_of(round) {
-                self.accept(flight, row, answer);
-            } else {
-                self.give_up(flight, worker, row, Outcome::Late);
-            }
-        }
-    }
-
-    fn timed_out(&self, flight: usize, timeout: Duration) -> Error {
-        let report = &self.flights[flight].report;
-        let rows: Vec<_> = report.rows(Outcome::Late).take(8).collect();
-        let mut pids: Vec<_> = rows
-            .iter()
-            .map(|&row| {
-                self.workers[self.layout.worker_of(row) * word::WORDS + word::IDENTITY]
-                    .load(Ordering::Relaxed)
-            })
-            .map(|identity| (identity >> 32) as u32)
-            .collect();
-        pids.dedup();
-        Error::Timeout { round: report.round, timeout, rows, pids }
-    }
-
-    #[cold]
-    fn server_gone(&self, why: &str) -> Error {
-        let pid = self.arena.toc().owner.pid;
-        Error::ServerGone { name: self.name().into(), pid, why: why.into() }
-    }
-
-    /// Leaves a line about the round for observers.
-    fn note(&self, flight: usize) {
-        let report = &self.flights[flight].report;
-        let at = report.round as usize % ROUNDS * ROUND_WORDS;
-        let slot = Slot::over(&self.rounds[at..at + ROUND_WORDS]);
-        let words = slot.begin(report.round);
-        copy_out(&report.line(), &words[..Report::LINE_WORDS]);
-        slot.end(report.round);
-    }
-
     #[inline]
     fn handoff(&self, worker: usize, row: usize) -> Handoff<'_> {
         let index = self.layout.handoff(worker, row);
@@ -699,41 +316,6 @@ impl ClusterClient {
     }
 }
 
-/// The right to write. Given back when dropped, whatever went wrong after it was claimed.
-#[derive(Debug)]
-struct Lease {
-    control: Words,
-    me: Identity,
-}
-
-impl Lease {
-    /// Takes it, from a dead client if need be.
-    fn claim(arena: &Arena) -> Result<Self> {
-        let (control, me) = (arena.words(tensor::CONTROL)?, Identity::me());
-        let word = &control[control::CLIENT];
-        let mut held = word.load(Ordering::Acquire);
-        loop {
-            if let Some(other) = Identity::alive_from(held) {
-                return Err(Error::ClientTaken { name: arena.name().to_string(), pid: other.pid });
-            }
-            match word.compare_exchange(held, me.pack(), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(Self { control, me }),
-                Err(now) => held = now,
-            }
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // Only this very process may give it back: a fork holds a copy of the client, too.
-        if Identity::me() == self.me {
-            let word = &self.control[control::CLIENT];
-            let _ = word.compare_exchange(self.me.pack(), 0, Ordering::Release, Ordering::Relaxed);
-        }
-    }
-}
-
 /// Chosen rows (ascending), cut by the workers that host them.
 fn by_worker<'a>(layout: &'a Layout, chosen: &'a [u32]) -> impl Iterator<Item = (usize, &'a [u32])> {
     let mut rest = chosen;
@@ -742,30 +324,6 @@ fn by_worker<'a>(layout: &'a Layout, chosen: &'a [u32]) -> impl Iterator<Item = 
         rest = others;
         (!mine.is_empty()).then_some((worker, mine))
     })
-}
-
-fn ready(arena: &Arena, layout: &Layout, control: &Words, workers: &Words) -> Result<()> {
-    let name = || arena.name().to_string();
-    match Phase::from_word(control[control::PHASE].load(Ordering::Acquire)) {
-        Phase::Ready => Ok(()),
-        Phase::Starting => {
-            let built = (0..layout.slices.len())
-                .map(|w| workers[w * word::WORDS + word::BUILT].load(Ordering::Relaxed));
-            Err(Error::Starting { name: name(), built: built.sum::<u64>() as usize, rows: layout.rows })
-        }
-        Phase::Closing => {
-            Err(Error::ServerGone { name: name(), pid: arena.toc().owner.pid, why: "; it is closing".into() })
-        }
-    }
-}
-
-/// Zeros, but for orientations.
-fn zero_row(record: &Record) -> Vec<u64> {
-    let mut record = record.clone();
-    for field in record.fields.iter_mut().filter(|f| !f.name.ends_with("quat")) {
-        field.default = vec![0.0];
-    }
-    record.default_row()
 }
 
 /// Decodes a message slot: the round it is of, and its text.
