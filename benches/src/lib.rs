@@ -4,7 +4,8 @@
 //! mechanism: a parent, N child processes with one controller each, and one round = trigger all, wait for
 //! all. All rivals carry the same bytes ([`Options::state_bytes`] in, [`Options::cmd_bytes`] out, per row),
 //! do the same echo, are timed by the same loop ([`measure()`]) and print the same line ([`Outcome`]).
-//! `compare` runs them in turn beside `phalanx bench`; `floor` says what the machine itself allows.
+//! `compare` runs them in turn beside `phalanx bench`, which also measures what the machine itself allows
+//! (its [`Floor`]). `benches/README.md` says how to run them and how fair they are.
 
 pub mod family;
 pub mod measure;
@@ -15,8 +16,8 @@ use std::fmt;
 use clap::{Args, Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-pub use phalanx::machine::{Machine, machine};
 pub use measure::{Rival, measure};
+pub use phalanx::machine::{Machine, machine};
 
 /// Any failure of a bench program; it ends up as text in the `error` of its line.
 pub type Error = Box<dyn std::error::Error>;
@@ -40,7 +41,7 @@ impl fmt::Display for Wait {
     }
 }
 
-/// What every rival is asked; the defaults are a quadruped with 12 joints in f32.
+/// What every rival is asked; the defaults are what `phalanx bench` carries: 12 joints and 4 contacts in f32.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Controllers, one child process each
@@ -56,10 +57,10 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Wait::Sleep)]
     pub wait: Wait,
     /// Bytes of one state row
-    #[arg(long, default_value_t = 480, value_parser = row_bytes)]
+    #[arg(long, default_value_t = 472, value_parser = row_bytes)]
     pub state_bytes: usize,
     /// Bytes of one command row
-    #[arg(long, default_value_t = 416, value_parser = row_bytes)]
+    #[arg(long, default_value_t = 392, value_parser = row_bytes)]
     pub cmd_bytes: usize,
     /// Print one JSON object instead of prose
     #[arg(long)]
@@ -131,6 +132,17 @@ impl From<Vec<u64>> for Percentiles {
     }
 }
 
+/// What the machine itself allows, as `phalanx bench` has measured it beside its rounds. Rivals have none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Floor {
+    /// A word to another core and back.
+    pub cacheline_ns: f64,
+    /// A sleeper on another core woken, and waking back.
+    pub futex_ns: f64,
+    /// One copy of the bytes of a round.
+    pub memcpy_ns_per_kib: f64,
+}
+
 /// One measured line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -149,6 +161,11 @@ pub struct Report {
     /// From the first spawn until every child is ready.
     #[serde(default)]
     pub start_ms: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Floor>,
+    /// The least this very round could take, by the floor: one hand-over and one copy of its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor_us: Option<f64>,
 }
 
 /// The line a program prints. A rival that cannot run at this N is a result too, not a failure of the bench.
@@ -172,7 +189,7 @@ impl Outcome {
         match self {
             Outcome::Failed { program, n, wait, error } => println!("{program} n={n} {wait}: {error}"),
             Outcome::Measured(report) => {
-                let Report { program, n, wait, rounds, round, per_row_ns, start_ms } = report;
+                let Report { program, n, wait, rounds, round, per_row_ns, start_ms, .. } = report;
                 println!(
                     "{program} n={n} {wait}: p50 {:.1} µs, p99 {:.1} µs, p99.9 {:.1} µs, max {:.1} µs, mean {:.1} µs; \
                      {per_row_ns:.0} ns a row, {rounds} rounds, started in {start_ms:.0} ms",
@@ -197,9 +214,14 @@ mod tests {
 
     #[test]
     fn a_line_of_phalanx_and_an_error_line_are_told_apart() {
-        let ours: Outcome =
-            serde_json::from_str(r#"{"n":8,"wait":"spin","p50_us":1.5,"p99_us":2.0}"#).unwrap();
-        assert!(matches!(ours, Outcome::Measured(report) if report.round.p50_us == 1.5));
+        let ours: Outcome = serde_json::from_str(
+            r#"{"n":8,"wait":"spin","p50_us":1.5,"workers":1,"floor_us":0.5,
+                "floor":{"cacheline_ns":150.0,"futex_ns":9000.0,"memcpy_ns_per_kib":40.0}}"#,
+        )
+        .unwrap();
+        let Outcome::Measured(ours) = ours else { panic!("{ours:?}") };
+        assert_eq!((ours.round.p50_us, ours.floor_us), (1.5, Some(0.5)));
+        assert_eq!(ours.floor.map(|floor| floor.futex_ns), Some(9000.0));
         let failed: Outcome =
             serde_json::from_str(r#"{"program":"r","n":8,"wait":"sleep","error":"no"}"#).unwrap();
         assert!(matches!(failed, Outcome::Failed { .. }));

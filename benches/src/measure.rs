@@ -102,6 +102,8 @@ pub fn report(
                 round,
                 per_row_ns: round.p50_us * 1e3 / n as f64,
                 start_ms: start.as_secs_f64() * 1e3,
+                floor: None,
+                floor_us: None,
             })
         }
         Err(error) => Outcome::Failed { program, n, wait: options.wait, error: error.to_string() },

@@ -58,6 +58,10 @@ fn controller() -> Entry {
 
 fn main() -> ExitCode {
     become_worker(&[controller()]);
+    if std::env::args().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(problem) => {
@@ -79,9 +83,6 @@ fn run(options: &Options) -> Result<bool> {
     let mut config = ClusterConfig::new(&format!("cartpole-{}", std::process::id()), options.rows, robot()?);
     (config.control_dt, config.cluster_dt) = (0.005, 0.02);
     config.policy = Policy::Zero;
-    if let Ok(t) = std::env::var("P") {
-        config.params = toml::from_str(&t.replace(';', "\n")).unwrap();
-    }
     let server = ClusterServer::start(config, Controller::here(controller())?)?;
     let mut client = server.client()?;
     let observer = Observer::attach(server.name())?;
@@ -94,15 +95,17 @@ fn run(options: &Options) -> Result<bool> {
     let mut pace = Pace::new(!options.fast && !options.json && std::io::stdout().is_terminal());
     for step in 0..steps {
         let time = step as f64 * rates.control_dt();
-        if options.kill && step == steps / 2 {
-            tally.kills(murder(&observer), time);
-        }
         if rates.is_cluster_instant(step) {
             pace.keep(time);
+            // After the pause: during one the rows would come back before anybody had missed them.
+            if options.kill && tally.murder.is_none() && time >= 0.5 * options.seconds {
+                tally.kills(murder(&observer), time);
+            }
             swarm.set_targets(time);
             swarm.write(&mut client);
             let report = client.solve_with(Rows::All, Wait::until(DEADLINE))?.clone();
             swarm.read(&client, report.outcomes());
+            tally.respawns = observer.workers().iter().map(|worker| worker.deaths).sum();
             tally.note(time, &report, &swarm, pace.at_work());
             // Failed rows start anew; dead ones do so by themselves.
             let failed: Vec<_> = report.rows(Outcome::Failed).collect();
@@ -111,20 +114,7 @@ fn run(options: &Options) -> Result<bool> {
         }
         swarm.step(rates.control_dt());
     }
-    for (i, r) in swarm.robots.iter().enumerate() {
-        if !r.is_upright() {
-            eprintln!(
-                "{i} {:?} {} {} cost {} target {}",
-                r.state,
-                r.angle().to_degrees(),
-                r.force,
-                r.cost,
-                r.target
-            );
-        }
-    }
     tally.time = options.seconds;
-    tally.respawns = observer.workers().iter().map(|worker| worker.deaths).sum();
     show.end(&swarm, &tally);
     Ok(swarm.upright() == swarm.robots.len())
 }
@@ -140,8 +130,10 @@ fn robot() -> Result<RobotSpec> {
 /// Kills the first worker; says which process that was.
 fn murder(observer: &Observer) -> u32 {
     let pid = observer.workers()[0].pid;
-    // It may have died by itself: the table will show that, too.
-    let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+    // 0 while there is no such process, and for `kill` that means everybody here.
+    if pid != 0 {
+        let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+    }
     pid
 }
 

@@ -1,11 +1,18 @@
 //! A cart on a rail with a pole on it, driven by a force on the cart. The simulator integrates it finely with
 //! the masses of its own robot; the controller coarsely, with those it believes in.
 
+use std::f64::consts::{PI, TAU};
+
 /// Cart position (m), angle of the pole from upright (rad), and their rates (m/s, rad/s).
 pub type State = [f64; 4];
 
 /// Gravity, m/s².
 const G: f64 = 9.81;
+
+/// An angle (rad) without the turns it holds, −π to π.
+pub fn unwound(angle: f64) -> f64 {
+    (angle + PI).rem_euclid(TAU) - PI
+}
 
 /// The pole is a point mass at the end of a weightless rod.
 #[derive(Clone, Copy, Debug)]

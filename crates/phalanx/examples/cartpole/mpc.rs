@@ -1,7 +1,7 @@
 //! The controller of one cart-pole: it plans the next two seconds anew in every round (iterative LQR with a
 //! limited force), starting from the plan of the round before.
 
-use crate::model::{CartPole, Linear, NOMINAL, State};
+use crate::model::{CartPole, Linear, NOMINAL, State, unwound};
 use phalanx::{
     Description, Field, Handle, Inputs, Outputs, RHController, Result, Setup, Verdict,
     fields::PredictionSpec, warm::shift_by_node,
@@ -31,8 +31,8 @@ impl Default for Params {
             nodes: 80,
             iterations: 3,
             max_force: 15.0,
-            weights: [1.0, 4.0, 0.1, 0.1],
-            force_weight: 0.002,
+            weights: [0.5, 4.0, 0.3, 0.3],
+            force_weight: 0.01,
             final_factor: 30.0,
         }
     }
@@ -120,6 +120,8 @@ struct Plan {
     gains: Vec<f64>,
     /// What the backward pass would change in each force.
     steps: Vec<f64>,
+    /// The gain that keeps a standing pole up, and brings its cart to the target.
+    balance: State,
     cost: f64,
     /// The next trajectory, while it is tried.
     trial_states: Vec<f64>,
@@ -131,7 +133,25 @@ impl Plan {
         let n = params.nodes;
         let [states, forces, gains, steps] = [4 * (n + 1), n, 4 * n, n].map(|len| vec![0.0; len]);
         let (trial_states, trial_forces) = (states.clone(), forces.clone());
-        Self { params, model, dt, states, forces, gains, steps, cost: 0.0, trial_states, trial_forces }
+        let (cost, balance) = (0.0, [0.0; 4]);
+        let mut plan = Self {
+            params,
+            model,
+            dt,
+            states,
+            forces,
+            gains,
+            steps,
+            balance,
+            cost,
+            trial_states,
+            trial_forces,
+        };
+        // All zeros is a pole that stands at the target: the plan that all others end in.
+        plan.backward(0.0);
+        plan.balance = at(&plan.gains, 0);
+        plan.forget();
+        plan
     }
 
     fn forget(&mut self) {
@@ -149,36 +169,41 @@ impl Plan {
 
     /// Plans from `state`; says how many iterations it took.
     fn improve(&mut self, state: &State, target: f64) -> u32 {
-        // The feedback of the old plan keeps the poles up in the first trajectory, which without it would be
-        // thrown off by the slightest surprise.
-        self.cost = self.roll_out(state, target, 0.0);
+        // Two ways to begin: the old plan, whose feedback keeps up a pole that the slightest surprise would
+        // throw off it, and plain feedback to the target. The old plan alone may have a bad end and never lose
+        // it: a hanging pole feels no slope of the cost.
+        self.cost = self.roll_out(state, target, |plan, node, x| plan.follow(node, x, 0.0));
         self.accept();
+        let balance =
+            |plan: &Self, _, x: &State| dot(&plan.balance, &[x[0] - target, unwound(x[1]), x[2], x[3]]);
+        let cost = self.roll_out(state, target, balance);
+        self.accept_if_better(cost);
         for iteration in 1..=self.params.iterations {
-            let gain = self.backward(target);
+            let promise = self.backward(target);
             let improved = [1.0, 0.5, 0.25, 0.1, 0.03].into_iter().any(|share| {
-                let cost = self.roll_out(state, target, share);
-                let better = cost < self.cost;
-                if better {
-                    self.cost = cost;
-                    self.accept();
-                }
-                better
+                let cost = self.roll_out(state, target, |plan, node, x| plan.follow(node, x, share));
+                self.accept_if_better(cost)
             });
-            if !improved || gain < 1e-6 * self.cost {
+            if !improved || promise < 1e-6 * self.cost {
                 return iteration;
             }
         }
         self.params.iterations
     }
 
-    /// Tries a share of the steps, with feedback; returns the cost.
-    fn roll_out(&mut self, state: &State, target: f64, share: f64) -> f64 {
+    /// The planned force, with a share of the step and the reaction to where the robot really is.
+    fn follow(&self, node: usize, x: &State, share: f64) -> f64 {
+        let planned = at(&self.states, node);
+        let deviation = std::array::from_fn(|i| x[i] - planned[i]);
+        self.forces[node] + share * self.steps[node] + dot(&at(&self.gains, node), &deviation)
+    }
+
+    /// Tries a policy, within the limits of the force; returns the cost.
+    fn roll_out(&mut self, state: &State, target: f64, policy: impl Fn(&Self, usize, &State) -> f64) -> f64 {
         let mut x = *state;
         let mut cost = 0.0;
         for node in 0..self.forces.len() {
-            let (planned, gain) = (at(&self.states, node), at(&self.gains, node));
-            let feedback: f64 = (0..4).map(|i| gain[i] * (x[i] - planned[i])).sum();
-            let force = self.limited(self.forces[node] + share * self.steps[node] + feedback);
+            let force = self.limited(policy(self, node, &x));
             self.trial_states[4 * node..4 * node + 4].copy_from_slice(&x);
             self.trial_forces[node] = force;
             cost += self.cost_of(&x, target) + self.params.force_weight * force * force;
@@ -189,20 +214,29 @@ impl Plan {
         cost + self.params.final_factor * self.cost_of(&x, target)
     }
 
+    fn accept_if_better(&mut self, cost: f64) -> bool {
+        let better = cost < self.cost;
+        if better {
+            self.cost = cost;
+            self.accept();
+        }
+        better
+    }
+
     fn accept(&mut self) {
         std::mem::swap(&mut self.states, &mut self.trial_states);
         std::mem::swap(&mut self.forces, &mut self.trial_forces);
     }
 
     /// Steps and gains that are best for the linearised motion around the plan, from its end to its beginning;
-    /// returns what they promise to gain.
+    /// returns what they promise to save.
     fn backward(&mut self, target: f64) -> f64 {
         let nodes = self.forces.len();
         let (lx, lxx) = self.slope_of(&at(&self.states, nodes), target);
         // The cost-to-go is quadratic: gradient and Hessian.
         let mut vx = lx.map(|l| l * self.params.final_factor);
         let mut vxx: [State; 4] = diagonal(&lxx.map(|l| l * self.params.final_factor));
-        let mut gain = 0.0;
+        let mut promise = 0.0;
         for node in (0..nodes).rev() {
             let (x, force) = (at(&self.states, node), self.forces[node]);
             let Linear { a, b } = self.model.linearise(&x, force, self.dt);
@@ -219,7 +253,7 @@ impl Plan {
             let k = if self.limited(best) == best { qux.map(|q| -q / quu) } else { [0.0; 4] };
             self.steps[node] = step;
             self.gains[4 * node..4 * node + 4].copy_from_slice(&k);
-            gain -= step * (qu + 0.5 * quu * step);
+            promise -= step * (qu + 0.5 * quu * step);
 
             let av = times(&vx, &a);
             vx = std::array::from_fn(|i| lx[i] + av[i] + k[i] * (qu + quu * step) + qux[i] * step);
@@ -231,7 +265,7 @@ impl Plan {
                 })
             });
         }
-        gain
+        promise
     }
 
     /// The cost of being in a state for one node.

@@ -1,6 +1,6 @@
 //! The simulator: many cart-poles, no two of them alike, and where their carts are to be.
 
-use crate::model::{CartPole, NOMINAL, State};
+use crate::model::{CartPole, NOMINAL, State, unwound};
 use phalanx::{ClusterClient, Handle, Outcome, Result};
 use std::f64::consts::TAU;
 
@@ -38,7 +38,7 @@ impl Robot {
 
     /// The pole's angle from upright, −π to π.
     pub fn angle(&self) -> f64 {
-        (self.state[1] + 0.5 * TAU).rem_euclid(TAU) - 0.5 * TAU
+        unwound(self.state[1])
     }
 
     /// Does the pole stand, give or take 15°?

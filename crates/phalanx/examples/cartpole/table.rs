@@ -20,7 +20,7 @@ const REDRAW: Duration = Duration::from_millis(125);
 const LINE_SECS: f64 = 2.0;
 
 /// Columns of a drawn rail, and how far from its middle it ends, m.
-const RAIL: usize = 33;
+const RAIL: usize = 29;
 const RAIL_END: f64 = 1.5 * REACH;
 
 /// Where it is shown.
@@ -58,7 +58,7 @@ impl Show {
     pub fn end(&mut self, swarm: &Swarm, tally: &Tally) {
         match self {
             Show::Table { .. } => self.draw(swarm, tally),
-            Show::Lines { .. } => println!("{}", line(swarm, tally)),
+            Show::Lines { .. } => print!("{}\n{}", line(swarm, tally), obituary(tally)),
             Show::Json => {
                 let summary = tally.summary(swarm);
                 println!("{}", serde_json::to_string(&summary).expect("plain numbers"));
@@ -104,7 +104,7 @@ fn frame(swarm: &Swarm, tally: &Tally) -> String {
          target  angle°  force N     cost  solve µs  outcome{PLAIN}\n",
         swarm.robots.len(),
         tally.workers,
-        "rail: ↑ cart and its pole, + target"
+        "↑ cart and pole, + target"
     );
     let shown = SHOWN.min(swarm.robots.len());
     for i in 0..shown {
@@ -122,17 +122,21 @@ const RED: &str = "\x1b[31m";
 
 fn robot(row: usize, robot: &Robot) -> String {
     let [x, ..] = robot.state;
-    let degrees = robot.angle().to_degrees();
+    let (degrees, force) = (tidy(robot.angle().to_degrees(), 10.0), tidy(robot.force, 100.0));
     let colour = if robot.outcome == Outcome::Solved { PLAIN } else { RED };
     format!(
-        "{row:4}  {}  {x:6.2}  {:6.2}  {degrees:6.1}  {:7.2}  {:7.1}  {:8.0}  {colour}{}{PLAIN}\n",
+        "{row:4}  {}  {x:6.2}  {:6.2}  {degrees:6.1}  {force:7.2}  {:7.1}  {:8.0}  {colour}{}{PLAIN}\n",
         rail(robot),
         robot.target,
-        robot.force,
         robot.cost,
         robot.solve_us,
         robot.outcome
     )
+}
+
+/// Rounded to a share, so that nothing is shown as -0.0.
+fn tidy(number: f64, share: f64) -> f64 {
+    (number * share).round() / share + 0.0
 }
 
 /// The cart as an arrow along its pole.
@@ -173,12 +177,15 @@ fn summary(swarm: &Swarm, tally: &Tally) -> String {
         round_p99_us * 1e-3,
         tally.rounds_per_second()
     );
-    if let Some(Murder { pid, time, absence, .. }) = tally.murder {
-        let since = match absence {
-            Some(absence) => format!("its rows were back after {:.0} ms", absence.as_secs_f64() * 1e3),
-            None => "its rows are dead".into(),
-        };
-        let _ = writeln!(text, "at {time:.1} s: kill -9 {pid}, a worker; {since}");
-    }
-    text
+    text + &obituary(tally)
+}
+
+/// What became of the worker that was killed for show; empty where none was.
+fn obituary(tally: &Tally) -> String {
+    let Some(Murder { pid, time, absence, .. }) = tally.murder else { return String::new() };
+    let since = match absence {
+        Some(absence) => format!("its rows were back after {:.0} ms", absence.as_secs_f64() * 1e3),
+        None => "its rows are dead".into(),
+    };
+    format!("at {time:.1} s: kill -9 {pid}, a worker; {since}\n")
 }

@@ -99,10 +99,10 @@ impl Tally {
         Summary {
             rows: swarm.robots.len(),
             sim_seconds: self.time,
-            realtime_factor: self.time / self.at_work.as_secs_f64(),
-            round_p50_us: percentile(&self.rounds_us, 0.5),
-            round_p99_us: percentile(&self.rounds_us, 0.99),
-            solve_p50_us: percentile(&self.solves_us, 0.5),
+            realtime_factor: short(self.time / self.at_work.as_secs_f64()),
+            round_p50_us: short(percentile(&self.rounds_us, 0.5)),
+            round_p99_us: short(percentile(&self.rounds_us, 0.99)),
+            solve_p50_us: short(percentile(&self.solves_us, 0.5)),
             upright: swarm.upright(),
             failed: self.failed,
             late: self.late,
@@ -110,6 +110,11 @@ impl Tally {
             respawns: self.respawns,
         }
     }
+}
+
+/// To three decimals, all that means anything here.
+fn short(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
 }
 
 /// 0 where there are no numbers.

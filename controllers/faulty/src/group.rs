@@ -1,0 +1,35 @@
+//! The same faults, of a group.
+
+use crate::Faulty;
+use phalanx::{Batch, Description, RHController, RHGroup, Result, Setup};
+use std::ops::Range;
+
+/// Faulty controllers that are asked together: what goes wrong with one of them can go wrong with all.
+#[derive(Debug)]
+pub struct FaultyGroup {
+    first: usize,
+    members: Vec<Faulty>,
+}
+
+impl RHGroup for FaultyGroup {
+    fn describe(setup: &Setup) -> Result<Description> {
+        Faulty::describe(setup)
+    }
+
+    fn build(setup: &Setup, rows: Range<usize>) -> Result<Self> {
+        let first = rows.start;
+        Ok(Self { first, members: rows.map(|row| Faulty::build(setup, row)).collect::<Result<_>>()? })
+    }
+
+    fn reset(&mut self, row: usize) {
+        self.members[row - self.first].reset();
+    }
+
+    fn solve(&mut self, batch: &mut Batch) {
+        for i in 0..batch.len() {
+            let mut lane = batch.lane(i);
+            let member = &mut self.members[lane.inputs.row - self.first];
+            *lane.verdict = member.solve(&mut lane.inputs, &mut lane.outputs);
+        }
+    }
+}
