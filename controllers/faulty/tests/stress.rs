@@ -290,15 +290,18 @@ fn look(name: &str, over: &AtomicBool, looks: &AtomicU64) {
 fn trouble(name: &str, over: &AtomicBool, kills: &AtomicU64, stops: &AtomicU64) {
     let observer = Observer::attach(name).unwrap();
     let mut dice = Dice(99);
+    let mut killed = [None::<Instant>; 2];
     while !over.load(Relaxed) {
         std::thread::sleep(Duration::from_millis(50 + dice.throw(150)));
         let worker = observer.workers().swap_remove(dice.throw(2) as usize);
         if worker.pid == 0 || state_of(worker.pid).is_none_or(|(state, _)| state == 'Z') {
             continue;
         }
-        // Who dies often is replaced with patience, and then there is nothing to see.
-        if dice.throw(5) == 0 {
+        // Who dies sooner than that again is replaced with patience, and meanwhile there is nothing to see.
+        let settled = killed[worker.worker].is_none_or(|at| at.elapsed() > Duration::from_secs(6));
+        if settled && dice.throw(2) == 0 {
             send_if_there(worker.pid, Signal::SIGKILL);
+            killed[worker.worker] = Some(Instant::now());
             kills.fetch_add(1, Relaxed);
         } else {
             send_if_there(worker.pid, Signal::SIGSTOP);

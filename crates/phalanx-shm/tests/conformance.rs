@@ -584,7 +584,8 @@ fn sweeping_never_takes_a_live_arena() {
     let litter = |side: &str| {
         forge(side, &corpse, 0o600);
         let littered = fs::hard_link(path(side), path(&name)).is_ok();
-        fs::remove_file(path(side)).unwrap();
+        // Gone already if a cluster was started elsewhere meanwhile: it clears up after the dead.
+        let _ = fs::remove_file(path(side));
         littered
     };
     let counts = std::thread::scope(|scope| {

@@ -60,6 +60,8 @@ pub struct ClusterClient {
     bells: Vec<GateRef>,
     spin: Spin,
     round: u64,
+    /// When it was posted; 0 before this client's first.
+    posted_ns: u64,
     book: Vec<Entry>,
     flights: Vec<Flight>,
     /// The flight waited for last.
@@ -251,7 +253,8 @@ impl ClusterClient {
         self.round += 1;
         let now = clock::now_ns();
         self.flights[flight].busy = true;
-        self.flights[flight].report.begin(self.round, now);
+        self.flights[flight].report.begin(self.round, now, self.posted_ns);
+        self.posted_ns = now;
         self.posted[self.round as usize % ROUNDS].store(now, Ordering::Relaxed);
         self.control[control::ROUND].store(self.round, Ordering::Relaxed);
         for (worker, rows) in by_worker(&self.layout.clone(), chosen) {

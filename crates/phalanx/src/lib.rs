@@ -63,3 +63,8 @@ pub use tables::{
     RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState, Table,
 };
 pub use worker::{Probe, Stage};
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -10,6 +10,8 @@ pub struct Report {
     pub round: u64,
     /// Monotonic time it was triggered, ns.
     pub posted_ns: u64,
+    /// Time since the round before was triggered, ns; 0 for a client's first.
+    pub interval_ns: u64,
     /// Monotonic time all workers had been told, ns.
     pub asked_ns: u64,
     /// Monotonic time the last answer was in the client's tables, ns.
@@ -26,6 +28,7 @@ impl Report {
         Self {
             round: 0,
             posted_ns: 0,
+            interval_ns: 0,
             asked_ns: 0,
             gathered_ns: 0,
             outcomes: vec![Outcome::Idle; rows],
@@ -33,9 +36,10 @@ impl Report {
         }
     }
 
-    pub(crate) fn begin(&mut self, round: u64, now: u64) {
+    pub(crate) fn begin(&mut self, round: u64, now: u64, before: u64) {
         self.round = round;
         self.posted_ns = now;
+        self.interval_ns = if before == 0 { 0 } else { now.saturating_sub(before) };
         self.outcomes.fill(Outcome::Idle);
         self.reasons.fill(Reason::None);
     }
@@ -80,6 +84,12 @@ impl Report {
         self.outcomes.iter().all(|o| matches!(o, Outcome::Solved | Outcome::Degraded | Outcome::Idle))
     }
 
+    /// How much faster than real time rounds go, if each advances the simulation by `cluster_dt` seconds; `None`
+    /// for a client's first.
+    pub fn realtime_factor(&self, cluster_dt: f64) -> Option<f64> {
+        (self.interval_ns > 0).then(|| cluster_dt * 1e9 / self.interval_ns as f64)
+    }
+
     /// Time from trigger to the last answer, µs.
     pub fn total_us(&self) -> f64 {
         self.gathered_ns.saturating_sub(self.posted_ns) as f64 * 1e-3
@@ -114,5 +124,19 @@ impl Stages {
             gather_us: us(finished, report.gathered_ns),
             total_us: report.total_us(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_rate_is_from_trigger_to_trigger() {
+        let mut report = Report::new(1);
+        report.begin(1, 1_000, 0);
+        assert_eq!(report.realtime_factor(0.01), None);
+        report.begin(2, 5_001_000, 1_000);
+        assert_eq!(report.realtime_factor(0.01), Some(2.0));
     }
 }

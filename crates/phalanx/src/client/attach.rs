@@ -111,6 +111,7 @@ impl ClusterClient {
             bells: gates(gate::bell)?,
             spin: Spin::new(Duration::from_micros(manifest.spin_us)),
             round: control[control::ROUND].load(Ordering::Relaxed),
+            posted_ns: 0,
             book: vec![Entry::default(); rows],
             last: 0,
             flights: (0..MAX_IN_FLIGHT).map(|_| flight()).collect(),
