@@ -81,9 +81,9 @@ pub struct RoundView {
     /// Rows that answered usably.
     pub answered: u32,
     /// Rows that failed.
-    pub failed: u16,
+    pub failed: u32,
     /// Rows late or dead.
-    pub missing: u16,
+    pub missing: u32,
 }
 
 impl Observer {
@@ -251,8 +251,8 @@ impl Observer {
                     round: line[0],
                     total_us: line[3].saturating_sub(line[1]) as f64 * 1e-3,
                     answered: (line[4] >> 32) as u32,
-                    failed: (line[4] >> 16) as u16,
-                    missing: line[4] as u16,
+                    failed: line[4] as u32,
+                    missing: line[5] as u32,
                 })
             })
             .collect();

@@ -10,6 +10,7 @@ use crate::{
     error::limit_behind,
     worker::{self, NoProbe, Probe, Ticket},
 };
+use nix::{sys::signal::Signal, unistd::Pid};
 use std::{
     ffi::OsString,
     io::{Read, Write},
@@ -216,9 +217,19 @@ impl Controller {
             .spawn()
             .map_err(|e| fail(format!("cannot start: {e}{}", limit_behind(&e))))?;
         let patience = std::time::Duration::from_secs_f64(setup.config.start_timeout);
-        let watchdog = Watchdog::start(child.id(), patience);
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let complaints = std::thread::spawn(move || some_of(stderr));
+        let pid = child.id();
+        let threads = move || -> std::io::Result<_> {
+            let complaints = std::thread::Builder::new().spawn(move || some_of(stderr))?;
+            Ok((Watchdog::start(pid, patience)?, complaints))
+        };
+        let (watchdog, complaints) = match threads() {
+            Ok(threads) => threads,
+            Err(e) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(fail(format!("no thread to listen to it: {e} (`ulimit -u`)")));
+            }
+        };
         // A program that is no controller may end before it reads; what it printed says more.
         let _ = child.stdin.take().expect("piped").write_all(&text);
         let stdout = some_of(stdout);
@@ -259,20 +270,17 @@ struct Watchdog {
 }
 
 impl Watchdog {
-    fn start(pid: u32, patience: std::time::Duration) -> Self {
+    fn start(pid: u32, patience: std::time::Duration) -> std::io::Result<Self> {
         let (done, is_done) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             let late = is_done.recv_timeout(patience) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
             if late {
                 // Not reaped yet, so the pid is still this child's.
-                let _ = nix::sys::signal::kill(
-                    nix::unistd::Pid::from_raw(pid as i32),
-                    nix::sys::signal::Signal::SIGKILL,
-                );
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
             }
             late
-        });
-        Self { done, thread }
+        })?;
+        Ok(Self { done, thread })
     }
 
     /// True if it had to bite.

@@ -55,8 +55,8 @@ impl Report {
         let answered = self.count(Outcome::Solved) + self.count(Outcome::Degraded);
         let failed = self.count(Outcome::Failed);
         let missing = self.count(Outcome::Late) + self.count(Outcome::Dead);
-        let counts = (answered as u64) << 32 | (failed as u64) << 16 | missing as u64;
-        [self.round, self.posted_ns, self.asked_ns, self.gathered_ns, counts, 0]
+        let counts = (answered as u64) << 32 | failed as u64;
+        [self.round, self.posted_ns, self.asked_ns, self.gathered_ns, counts, missing as u64]
     }
 
     /// Each row's outcome.
