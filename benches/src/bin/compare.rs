@@ -36,7 +36,7 @@ struct Cli {
     /// The `phalanx` program [default: beside this one]
     #[arg(long)]
     phalanx: Option<PathBuf>,
-    /// Also write <OUT>/<date>-<machine>/compare.json and compare.md
+    /// Also write compare.json and compare.md to a folder DATE-MACHINE below this one
     #[arg(long, num_args = 0..=1, default_missing_value = "benches/runs")]
     out: Option<PathBuf>,
     /// Only see that everything runs: n=2, a fraction of a second each
