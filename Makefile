@@ -43,7 +43,7 @@ deny: tools
 # Every bench runs once, for a moment: figures come from `make bench`.
 smoke:
 	$(CARGO) build -q --workspace --bins
-	$(CARGO) bench -q -p phalanx-benches -- --test
+	$(CARGO) bench -q --profile dev -p phalanx-benches -- --test
 	target/debug/phalanx bench --json --seconds 0.02 > target/smoke.jsonl
 	@test "$$(wc -l < target/smoke.jsonl)" -eq 12 || { echo "phalanx bench printed too few lines"; exit 1; }
 	target/debug/compare --smoke
