@@ -68,12 +68,22 @@ impl<'a> SlotReader<'a> {
         if before == 0 || before & 1 == 1 {
             return None;
         }
-        for (to, from) in into.iter_mut().zip(&self.words[1..]) {
-            *to = from.load(Ordering::Relaxed);
-        }
+        let n = into.len().min(self.words.len() - 1);
+        copy(&self.words[1..=n], &mut into[..n]);
         more();
         SyncPoint::SlotReadEnd.fence(Ordering::Acquire);
         (self.words[0].load(Ordering::Relaxed) == before).then(|| (before >> 1) - 1)
+    }
+}
+
+#[cfg(not(loom))]
+use crate::copy_in as copy;
+
+/// The model checker watches every word.
+#[cfg(loom)]
+fn copy(from: &[AtomicU64], to: &mut [u64]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.load(Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,8 @@ mod gather;
 
 use crate::{
     Error, Result,
-    layout::{Layout, Life, LifeState, MESSAGE_WORDS, Manifest, Phase, ROUNDS, control, worker as word},
+    layout::{Layout, Life, LifeState, Manifest, Phase, ROUNDS, control, worker as word},
+    message,
     outcome::{Code, Outcome, RESET, Reason},
     rates::Rates,
     report::{Report, Stages},
@@ -224,8 +225,8 @@ impl ClusterClient {
 
     /// What a row last had to say (why it failed, say), and in which round.
     pub fn message(&self, row: usize) -> Option<(u64, String)> {
-        let words = self.messages.get(row * MESSAGE_WORDS..(row + 1) * MESSAGE_WORDS)?;
-        read_message(|into| SlotReader::over(words).read(into))
+        let words = self.messages.get(message::words(row))?;
+        message::read(|into| SlotReader::over(words).read(into))
     }
 
     /// Where the time of the round waited for last went.
@@ -327,13 +328,4 @@ fn by_worker<'a>(layout: &'a Layout, chosen: &'a [u32]) -> impl Iterator<Item = 
         rest = others;
         (!mine.is_empty()).then_some((worker, mine))
     })
-}
-
-/// Decodes a message slot: the round it is of, and its text.
-pub(crate) fn read_message(read: impl Fn(&mut [u64]) -> Option<u64>) -> Option<(u64, String)> {
-    let mut words = [0u64; MESSAGE_WORDS - 1];
-    (0..100).find_map(|_| read(&mut words))?;
-    let bytes: &[u8] = bytemuck::cast_slice(&words[2..]);
-    let text = String::from_utf8_lossy(&bytes[..(words[1] as usize).min(bytes.len())]);
-    Some((words[0], text.into_owned()))
 }

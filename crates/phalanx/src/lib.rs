@@ -29,6 +29,7 @@ mod error;
 pub mod fields;
 pub mod layout;
 pub mod machine;
+mod message;
 pub mod observer;
 pub mod operator;
 pub mod orders;

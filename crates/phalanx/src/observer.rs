@@ -2,11 +2,11 @@
 
 use crate::{
     Error, Result,
-    client::read_message,
     layout::{
-        LOG_WORDS, Layout, Life, LifeState, MESSAGE_WORDS, Manifest, Part, Phase, ROUND_WORDS, ROUNDS,
-        control, tensor, worker as word,
+        LOG_WORDS, Layout, Life, LifeState, Manifest, Part, Phase, ROUND_WORDS, ROUNDS, control, tensor,
+        worker as word,
     },
+    message,
     schema::Group,
     supervisor::{log_lines, log_lines_after},
 };
@@ -263,7 +263,8 @@ impl Observer {
     /// What a row last had to say, and in which round.
     pub fn message(&self, row: usize) -> Result<Option<(u64, String)>> {
         self.check(row)?;
-        Ok(read_message(|into| self.messages.slot(row * MESSAGE_WORDS, MESSAGE_WORDS).read(into)))
+        let words = message::words(row);
+        Ok(message::read(|into| self.messages.slot(words.start, words.len()).read(into)))
     }
 
     /// What a worker printed last, a line each.

@@ -3,14 +3,12 @@
 use super::{MARK, log::Log};
 use crate::{
     Error, Result, StartError,
-    client::read_message,
-    layout::{
-        Layout, Life, MESSAGE_BYTES, MESSAGE_WORDS, Manifest, Phase, control, gate, tensor, worker as word,
-    },
+    layout::{Layout, Life, Manifest, Phase, control, gate, tensor, worker as word},
+    message,
     program::Controller,
 };
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use phalanx_shm::{Arena, ArenaName, GateRef, Identity, Slot, SlotReader, Words, copy_out, sync::Ordering};
+use phalanx_shm::{Arena, ArenaName, GateRef, Identity, SlotReader, Words, sync::Ordering};
 use std::{
     sync::{
         Condvar, Mutex, PoisonError,
@@ -179,25 +177,15 @@ impl Shared {
     }
 
     pub(super) fn message(&self, row: usize) -> Option<String> {
-        let words = &self.messages[row * MESSAGE_WORDS..(row + 1) * MESSAGE_WORDS];
-        read_message(|into| SlotReader::over(words).read(into)).map(|(_, text)| text)
+        let words = &self.messages[message::words(row)];
+        message::read(|into| SlotReader::over(words).read(into)).map(|(_, text)| text)
     }
 
     /// Leaves a message for all rows of a worker that has no process.
     pub(super) fn say(&self, worker: usize, text: &str) {
-        let mut end = text.len().min(MESSAGE_BYTES);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut words = [0u64; MESSAGE_WORDS - 1];
-        (words[0], words[1]) = (self.control[control::ROUND].load(Ordering::Relaxed), end as u64);
-        bytemuck::cast_slice_mut(&mut words[2..])[..end].copy_from_slice(&text.as_bytes()[..end]);
+        let round = self.control[control::ROUND].load(Ordering::Relaxed);
         for row in self.layout.slices[worker].clone() {
-            let all = &self.messages[row * MESSAGE_WORDS..(row + 1) * MESSAGE_WORDS];
-            let serial = all[0].load(Ordering::Relaxed).div_ceil(2);
-            let slot = Slot::over(all);
-            copy_out(&words, slot.begin(serial));
-            slot.end(serial);
+            message::write(&self.messages[message::words(row)], round, text);
         }
     }
 

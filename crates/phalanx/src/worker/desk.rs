@@ -5,10 +5,8 @@ use crate::{
     Result,
     controller::{LaneBuffer, Setup, Verdict},
     fields::StatusRow,
-    layout::{
-        Layout, Life, LifeState, MESSAGE_BYTES, MESSAGE_WORDS, Manifest, Part, Phase, ROUNDS, control, gate,
-        tensor, worker as word,
-    },
+    layout::{Layout, Life, LifeState, Manifest, Part, Phase, ROUNDS, control, gate, tensor, worker as word},
+    message,
     outcome::{Code, Outcome, RESET, Reason},
     robot::QuatOrder,
     schema::{Group, Record},
@@ -387,19 +385,7 @@ impl Desk {
     /// Leaves a message for a row: readable by client and observers until the next one.
     #[cold]
     pub fn say(&self, row: usize, round: u64, text: &str) {
-        let text = text.replace('\n', " ");
-        let mut end = text.len().min(MESSAGE_BYTES);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut words = [0u64; MESSAGE_WORDS - 1];
-        (words[0], words[1]) = (round, end as u64);
-        bytemuck::cast_slice_mut(&mut words[2..])[..end].copy_from_slice(&text.as_bytes()[..end]);
-        let all = &self.messages[row * MESSAGE_WORDS..(row + 1) * MESSAGE_WORDS];
-        let slot = Slot::over(all);
-        let serial = all[0].load(Ordering::Relaxed).div_ceil(2);
-        copy_out(&words, slot.begin(serial));
-        slot.end(serial);
+        message::write(&self.messages[message::words(row)], round, text);
     }
 }
 
