@@ -22,6 +22,7 @@ use nix::{
 use phalanx_shm::{Identity, Spin, Watch, clock, sync::Ordering};
 pub use shared::Shared;
 use std::{
+    io::{PipeReader, Read},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::process::{CommandExt, ExitStatusExt},
@@ -120,8 +121,8 @@ struct Ward {
 struct Process {
     child: Child,
     watch: Watch,
-    /// What it prints; both streams.
-    output: std::io::PipeReader,
+    /// What it prints, both streams, until it has closed them.
+    output: Option<PipeReader>,
     since: Instant,
 }
 
@@ -138,40 +139,39 @@ impl Wards {
             self.replace_the_asked();
             self.kill_the_hung();
             self.watch_the_operator();
-            let happened = self.wait();
-            self.attend_to(&happened);
+            let voices = self.wait();
+            self.attend_to(&voices);
         }
         self.end_all();
     }
 
-    /// Waits for output, a death, a call, or the clock; says which descriptors spoke.
-    fn wait(&self) -> Happened {
+    /// Waits for output, a death, a call, or the clock; says who spoke.
+    fn wait(&self) -> Vec<Voice> {
         let mut fds = vec![PollFd::new(self.shared.event.as_fd(), PollFlags::POLLIN)];
-        let alive =
-            || self.wards.iter().enumerate().filter_map(|(w, ward)| Some((w, ward.process.as_ref()?)));
-        for (_, process) in alive() {
-            fds.push(PollFd::new(process.output.as_fd(), PollFlags::POLLIN));
-            fds.push(PollFd::new(descriptor(&process.watch, process), PollFlags::POLLIN));
-        }
-        if let Some(fd) = self.operator.as_ref().and_then(Watch::descriptor) {
+        let mut voices = vec![Voice::Call];
+        let mut listen = |fd, voice| {
             fds.push(PollFd::new(fd, PollFlags::POLLIN));
+            voices.push(voice);
+        };
+        for (worker, ward) in self.wards.iter().enumerate() {
+            let Some(process) = &ward.process else { continue };
+            if let Some(output) = &process.output {
+                listen(output.as_fd(), Voice::Output(worker));
+            }
+            if let Some(end) = process.watch.descriptor() {
+                listen(end, Voice::End);
+            }
+        }
+        if let Some(end) = self.operator.as_ref().and_then(Watch::descriptor) {
+            listen(end, Voice::End);
         }
         match poll(&mut fds, self.patience()) {
             Ok(_) | Err(Errno::EINTR) => {}
             // Only a lack of memory is left; look at everything in a while.
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
-        let spoke = |i: usize| fds.get(i).and_then(PollFd::any).unwrap_or(false);
-        let mut happened = Happened { called: spoke(0), ..Happened::default() };
-        for (i, (worker, _)) in alive().enumerate() {
-            if spoke(1 + 2 * i) {
-                happened.printed.push(worker);
-            }
-            if spoke(2 + 2 * i) {
-                happened.died.push(worker);
-            }
-        }
-        happened
+        let spoke = fds.iter().zip(voices).filter(|(fd, _)| fd.any().unwrap_or(false));
+        spoke.map(|(_, voice)| voice).collect()
     }
 
     fn patience(&self) -> PollTimeout {
@@ -189,16 +189,19 @@ impl Wards {
         left.map_or(PollTimeout::NONE, |l| PollTimeout::from(l.as_micros().div_ceil(1000).min(60_000) as u16))
     }
 
-    fn attend_to(&mut self, happened: &Happened) {
-        if happened.called {
-            let _ = self.shared.event.read();
+    fn attend_to(&mut self, voices: &[Voice]) {
+        for voice in voices {
+            match *voice {
+                Voice::Call => drop(self.shared.event.read()),
+                Voice::Output(worker) => self.read_output(worker),
+                Voice::End => {}
+            }
         }
-        for &worker in &happened.printed {
-            self.read_output(worker, false);
+        if !voices.contains(&Voice::End) && phalanx_shm::BACKEND == "linux" {
+            return;
         }
         for worker in 0..self.wards.len() {
-            let gone = self.wards[worker].process.as_ref().is_some_and(|p| p.watch.ended());
-            if gone && (happened.died.contains(&worker) || phalanx_shm::BACKEND != "linux") {
+            if self.wards[worker].process.as_ref().is_some_and(|p| p.watch.ended()) {
                 self.bury(worker);
             }
         }
@@ -257,7 +260,8 @@ impl Wards {
         })?;
         shared.set_word(worker, word::IDENTITY, watch.identity().pack());
         shared.news.tell();
-        self.wards[worker].process = Some(Process { child, watch, output, since: Instant::now() });
+        self.wards[worker].process =
+            Some(Process { child, watch, output: Some(output), since: Instant::now() });
         Ok(())
     }
 
@@ -278,7 +282,9 @@ impl Wards {
         let text = format!("worker {worker} (pid {}){what}", process.child.id());
         // The words come first, last words included: whoever is woken by the death finds them.
         self.shared.say(worker, &text);
-        read_all(&self.shared, worker, &mut process.output);
+        if let Some(output) = &mut process.output {
+            read_all(&self.shared, worker, output);
+        }
         self.shared.log(worker, format!("{MARK}{text}\n").as_bytes());
         self.declare_dead(worker);
         let ward = &mut self.wards[worker];
@@ -338,12 +344,17 @@ impl Wards {
         Phase::from_word(self.shared.control[control::PHASE].load(Ordering::Acquire)) == Phase::Ready
     }
 
-    fn read_output(&mut self, worker: usize, to_the_end: bool) {
+    /// Reads what is there, a bounded amount, so that a worker that never stops printing starves nobody.
+    fn read_output(&mut self, worker: usize) {
         let Some(process) = &mut self.wards[worker].process else { return };
-        if to_the_end {
-            return read_all(&self.shared, worker, &mut process.output);
+        let Some(output) = &mut process.output else { return };
+        let mut buffer = [0u8; 64 * 1024];
+        match output.read(&mut buffer) {
+            // Closed by a worker that lives on: polled for, it would speak for ever.
+            Ok(0) => process.output = None,
+            Ok(n) => self.shared.log(worker, &buffer[..n]),
+            Err(_) => {}
         }
-        read_some(&self.shared, worker, &mut process.output);
     }
 
     fn replace_the_asked(&mut self) {
@@ -421,16 +432,15 @@ impl Wards {
 /// Where deaths must be looked for.
 const DEATH_POLL: Duration = Duration::from_millis(2);
 
-#[derive(Default)]
-struct Happened {
-    called: bool,
-    printed: Vec<usize>,
-    died: Vec<usize>,
-}
-
-/// What to poll for a process's end; its output where there is no such descriptor.
-fn descriptor<'a>(watch: &'a Watch, process: &'a Process) -> BorrowedFd<'a> {
-    watch.descriptor().unwrap_or_else(|| process.output.as_fd())
+/// Who can speak to a supervisor that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voice {
+    /// Somebody wants it to look at the arena.
+    Call,
+    /// A worker has printed.
+    Output(usize),
+    /// A worker or the operator has ended.
+    End,
 }
 
 fn nonblocking(fd: BorrowedFd<'_>) -> nix::Result<()> {
@@ -438,24 +448,12 @@ fn nonblocking(fd: BorrowedFd<'_>) -> nix::Result<()> {
     fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop)
 }
 
-/// Reads what is there, a bounded amount, so that a worker that never stops printing starves nobody.
-fn read_some(shared: &Shared, worker: usize, output: &mut std::io::PipeReader) {
-    let mut buffer = [0u8; 64 * 1024];
-    if let Ok(n) = std::io::Read::read(output, &mut buffer) {
-        if n > 0 {
-            shared.log(worker, &buffer[..n]);
-        } else {
-            // Both streams closed by a worker that lives on: nothing to poll for. It would spin us.
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-fn read_all(shared: &Shared, worker: usize, output: &mut std::io::PipeReader) {
+/// Reads the last of it.
+fn read_all(shared: &Shared, worker: usize, output: &mut PipeReader) {
     let mut buffer = [0u8; 64 * 1024];
     // A pipe holds no more than a megabyte; a grandchild may keep writing into it.
     for _ in 0..64 {
-        match std::io::Read::read(output, &mut buffer) {
+        match output.read(&mut buffer) {
             Ok(n) if n > 0 => shared.log(worker, &buffer[..n]),
             _ => return,
         }
