@@ -284,7 +284,7 @@ impl Observer {
         }
     }
 
-    /// Uptime, by the monotonic clock of the first worker's spawning.
+    /// How long ago it was started, by the wall clock.
     pub fn uptime(&self) -> Duration {
         Duration::from_nanos(clock::unix_ns().saturating_sub(self.created_ns()))
     }

@@ -182,7 +182,7 @@ impl Wards {
             let look = Duration::from_secs_f64((hang / 4.0).clamp(0.001, 1.0));
             left = Some(left.map_or(look, |l| l.min(look)));
         }
-        if cfg!(not(target_os = "linux")) || phalanx_shm::BACKEND != "linux" {
+        if phalanx_shm::BACKEND != "linux" {
             // No descriptor tells of deaths: look often.
             left = Some(left.map_or(DEATH_POLL, |l| l.min(DEATH_POLL)));
         }
