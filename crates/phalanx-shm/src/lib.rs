@@ -82,5 +82,5 @@ pub use {
     header::{TensorInfo, Toc},
     inventory::{ArenaFile, ArenaState, inspect, inventory, reclaim},
     name::{ArenaName, MAX_NAME},
-    words::{Exclusive, GateRef, ReadWords, Words, copy_in, copy_out},
+    words::{Exclusive, GateRef, Memory, ReadWords, Words, copy_in, copy_out},
 };

@@ -159,6 +159,37 @@ impl Exclusive {
         // SAFETY: as in `words`, and `&mut self` makes it the only borrow.
         unsafe { std::slice::from_raw_parts_mut(self.words, self.len) }
     }
+
+    /// Where the words lie. Whoever reads or writes there must not do so while another thread uses this view.
+    pub fn memory(&self) -> Memory {
+        Memory { words: self.words, len: self.len, _segment: self._segment.clone() }
+    }
+}
+
+/// Where a tensor lies, for views that no Rust type can describe: an array of another language, a page lock for
+/// a device. It keeps the mapping; whoever follows the pointer sees to the rest.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    words: *mut u64,
+    len: usize,
+    _segment: Arc<Segment>,
+}
+
+// SAFETY: it only holds an address and keeps what lies there mapped.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// The first word. Aligned to a page, valid for reads and writes of [`Memory::bytes`] while this lives.
+    pub fn as_ptr(&self) -> *mut u64 {
+        self.words
+    }
+
+    /// How many bytes.
+    pub fn bytes(&self) -> usize {
+        self.len * 8
+    }
 }
 
 fn first_word(segment: &Segment, info: &TensorInfo) -> *mut u64 {

@@ -378,9 +378,9 @@ impl Layout {
         })
     }
 
-    /// The arena's tensors.
+    /// The arena's tensors. What the client writes lies side by side (`state`, `refs`), and so does what it is
+    /// given (`cmd` to `followed`): a device mirror moves each in one copy.
     pub fn spec(&self, manifest_bytes: usize) -> ArenaSpec {
-        let rows = self.rows as u64;
         let words = |spec: ArenaSpec, name: &str, shape: &[usize]| {
             spec.tensor(name, Dtype::U64, &shape.iter().map(|&d| d as u64).collect::<Vec<_>>())
         };
@@ -397,23 +397,22 @@ impl Layout {
             (tensor::REFS, &[self.rows, self.words(Group::Refs)]),
             (tensor::CMD, &[self.rows, self.words(Group::Cmd)]),
             (tensor::STATUS, &[self.rows, self.words(Group::Status)]),
-            (tensor::SLOTS, &[self.slots, self.rows, self.slot_words]),
-            (tensor::OVERRIDES, &[self.rows, self.override_words()]),
-            (tensor::MESSAGES, &[self.rows, MESSAGE_WORDS]),
-            (tensor::LOGS, &[workers, LOG_WORDS]),
         ] {
             spec = words(spec, name, shape);
         }
+        if self.words(Group::Prediction) > 0 {
+            spec = words(spec, tensor::PREDICTION, &[self.rows, self.words(Group::Prediction)]);
+        }
+        if self.followed {
+            spec = words(spec, tensor::FOLLOWED, &[self.rows, self.words(Group::Refs)]);
+        }
+        spec = words(spec, tensor::SLOTS, &[self.slots, self.rows, self.slot_words]);
         if self.input_words > 0 {
             spec = words(spec, tensor::INPUTS, &[self.slots, self.rows, self.input_words]);
         }
-        if self.words(Group::Prediction) > 0 {
-            spec = spec.tensor(tensor::PREDICTION, Dtype::U64, &[rows, self.words(Group::Prediction) as u64]);
-        }
-        if self.followed {
-            spec = spec.tensor(tensor::FOLLOWED, Dtype::U64, &[rows, self.words(Group::Refs) as u64]);
-        }
-        spec
+        spec = words(spec, tensor::OVERRIDES, &[self.rows, self.override_words()]);
+        spec = words(spec, tensor::MESSAGES, &[self.rows, MESSAGE_WORDS]);
+        words(spec, tensor::LOGS, &[workers, LOG_WORDS])
     }
 
     /// Words of one row of a group.

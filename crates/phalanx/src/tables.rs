@@ -5,7 +5,7 @@ use crate::{
     fields::StatusRow,
     schema::{Group, Handle, Record},
 };
-use phalanx_shm::{Element, Exclusive};
+use phalanx_shm::{Element, Exclusive, Memory};
 use std::ops::{Deref, DerefMut};
 
 /// Rows of one group, in the arena, written by this process alone. Its address never changes.
@@ -80,6 +80,11 @@ impl Table {
     /// All rows as words.
     pub fn words_mut(&mut self) -> &mut [u64] {
         self.block.words_mut()
+    }
+
+    /// Where all rows lie, for arrays of other languages and for devices.
+    pub fn memory(&self) -> Memory {
+        self.block.memory()
     }
 
     #[inline]
