@@ -6,13 +6,53 @@ NEXTEST := 0.9.143
 DENY := 0.20.2
 ARGS ?=
 
-.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean
+PYTHON ?= python3
+MATURIN := 1.16.0
+VENV := $(CURDIR)/.venv
+# One interpreter for every build of the extension: another would rebuild all of it.
+export PYO3_PYTHON := $(VENV)/bin/python
+
+.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs wheel
 
 demo:
 	$(CARGO) run --release -q -p phalanx --example cartpole -- $(ARGS)
 
-test: fmt lint unit doc portable loom deny smoke
+test: fmt lint unit doc portable loom deny smoke pylint pytest
 	@echo "all checks passed"
+
+# The virtual environment with all the Python tests need, torch among it (2.7 GB to download, once).
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
+	$(VENV)/bin/pip install -q --disable-pip-version-check maturin==$(MATURIN) --group test
+	@touch $@
+
+# The package, built in place, with the program in it.
+python: $(VENV)/installed
+	$(CARGO) build -q -p phalanx-cli
+	@install -D target/debug/phalanx python/phalanx/bin/phalanx
+	$(VENV)/bin/maturin develop -q
+
+pylint: python
+	$(VENV)/bin/ruff format --check -q python
+	$(VENV)/bin/ruff check -q python
+	$(VENV)/bin/mypy -p phalanx
+	$(VENV)/bin/python python/tools/stubs.py --check
+	$(VENV)/bin/python -m mypy.stubtest phalanx._core
+
+# The extension's types, from the extension.
+stubs: $(VENV)/installed
+	$(VENV)/bin/python python/tools/stubs.py
+
+pytest: python
+	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --doctest-modules python/phalanx
+
+# What users install: one wheel for every CPython from 3.10 on.
+wheel: $(VENV)/installed
+	$(CARGO) build -q --release -p phalanx-cli
+	@install -D -s target/release/phalanx python/phalanx/bin/phalanx
+	$(VENV)/bin/maturin build --release --strip --out target/wheels
 
 fmt:
 	$(CARGO) fmt --all --check

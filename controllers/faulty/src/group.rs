@@ -25,6 +25,10 @@ impl RHGroup for FaultyGroup {
         self.members[row - self.first].reset();
     }
 
+    fn reset_seeded(&mut self, row: usize, seed: u64) {
+        self.members[row - self.first].reset_seeded(seed);
+    }
+
     fn solve(&mut self, batch: &mut Batch) {
         for i in 0..batch.len() {
             let mut lane = batch.lane(i);

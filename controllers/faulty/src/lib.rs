@@ -56,6 +56,8 @@ pub enum Fault {
     Kill,
     /// Stops the process at `stage`.
     Stop,
+    /// Says at length that it failed.
+    Lecture,
 }
 
 /// Parameters of the controller.
@@ -91,6 +93,8 @@ pub struct Faulty {
     q: [Handle<f32>; 2],
     effort: Handle<f32>,
     panics_at_reset: bool,
+    /// What it was reset with last.
+    seed: Option<u64>,
 }
 
 impl Fault {
@@ -146,6 +150,7 @@ impl RHController for Faulty {
             q: [setup.state("joint_q")?, setup.cmd("joint_q")?],
             effort: setup.cmd("joint_effort")?,
             panics_at_reset: false,
+            seed: None,
         })
     }
 
@@ -153,6 +158,12 @@ impl RHController for Faulty {
         if std::mem::take(&mut self.panics_at_reset) {
             panic!("nothing to reset to in row {}", self.row);
         }
+        self.seed = None;
+    }
+
+    fn reset_seeded(&mut self, seed: u64) {
+        self.reset();
+        self.seed = Some(seed);
     }
 
     fn solve(&mut self, inputs: &mut Inputs<'_>, outputs: &mut Outputs<'_>) -> Verdict {
@@ -160,7 +171,8 @@ impl RHController for Faulty {
         let told = inputs.get(self.valid)[0].get();
         let pattern = if told { inputs.scalar(self.pattern) } else { 7.0 };
         outputs.get(self.effort).fill(pattern);
-        outputs.solver(allocations() as f64, 0.0, inputs.first.into());
+        assert!(inputs.seed.is_none_or(|seed| inputs.first && Some(seed) == self.seed));
+        outputs.solver(allocations() as f64, self.seed.map_or(0.0, |seed| seed as f64), inputs.first.into());
         let speed = inputs.follow(self.speed);
         speed[0] = speed[0].clamp(-1.0, 1.0);
         let ordered = self.row == self.params.row && inputs.round == self.params.round;
@@ -177,6 +189,7 @@ impl RHController for Faulty {
             Fault::Nan => outputs.get(self.effort).fill(f32::NAN),
             Fault::WrongLength => outputs.set(self.effort, &[1.0; 99]),
             Fault::Fail => return Verdict::Failed("no feasible step".into()),
+            Fault::Lecture => return Verdict::Failed("no feasible step:\n  of 3 tried\n    all fail".into()),
             Fault::Degrade => return Verdict::Degraded("iteration cap".into()),
             Fault::Exit => std::process::exit(0),
             Fault::Abort => std::process::abort(),

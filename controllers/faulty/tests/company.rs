@@ -3,13 +3,17 @@
 mod common;
 
 use common::{
-    Actor, PATIENCE, config, config_of, effort, end, fault, faulty, hosted, letters, name, nothing_left,
-    set_ref, table::Table, ticks, until, workers_of,
+    Actor, PATIENCE, assert_says, config, config_of, effort, end, fault, faulty, hosted, letters, name,
+    nothing_left, set_ref, table::Table, ticks, until, workers_of,
 };
-use phalanx::{Bool, ClusterClient, ClusterServer, Error, Group, Observer, Operator, Outcome, Rows, Wait};
+use phalanx::{
+    Bool, ClusterClient, ClusterServer, Conventions, Error, Group, Observer, Operator, Outcome, Rows, Wait,
+    robot::QuatOrder,
+};
 use phalanx_faulty::Fault;
 use phalanx_shm::ShmError;
 use std::{
+    ops::ControlFlow,
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -214,6 +218,25 @@ fn clients_come_and_go_and_the_rounds_go_on() {
 }
 
 #[test]
+fn a_client_that_takes_other_things_for_granted_is_refused() {
+    let server = hosted(config(2), "plain");
+    let joints = |names: [&str; 3]| Some(names.map(str::to_owned).into());
+    let ours = Conventions { joints: joints(["hip", "knee", "ankle"]), ..Conventions::default() };
+    let theirs = Conventions {
+        joints: joints(["knee", "hip", "ankle"]),
+        quat_order: Some(QuatOrder::Xyzw),
+        cluster_dt: Some(0.02),
+        ..Conventions::default()
+    };
+    let error = ClusterClient::connect_as(server.name(), &theirs).unwrap_err();
+    assert!(matches!(&error, Error::Conventions(lines) if lines.len() == 3), "{error}");
+    assert_says(&error.to_string(), &["knee hip ankle", "xyzw", "0.02 s"]);
+    let mut client = ClusterClient::connect_as(server.name(), &ours).unwrap();
+    assert!(client.solve(Rows::All).unwrap().all_solved());
+    end(client, server);
+}
+
+#[test]
 fn two_clusters_in_one_process_are_strangers() {
     let (one, two) = (hosted(config(2), "plain"), hosted(config(3), "group"));
     let (mut a, mut b) = (one.client().unwrap(), two.client().unwrap());
@@ -242,7 +265,10 @@ fn who_comes_too_early_or_to_the_wrong_door_is_told() {
     let name = config.name.clone();
     let (tell, told) = mpsc::channel();
     let starting = std::thread::spawn(move || {
-        ClusterServer::start_with(config, faulty(), |progress| tell.send(progress.clone()).unwrap())
+        ClusterServer::start_with(config, faulty(), |progress| {
+            tell.send(progress.clone()).unwrap();
+            ControlFlow::Continue(())
+        })
     });
     until("two rows", || told.try_recv().ok().filter(|p| p.built == [2]));
     let error = ClusterClient::connect(&name).unwrap_err();

@@ -261,7 +261,7 @@ fn doors_that_stay_shut() {
     }
     let link = config(1);
     std::os::unix::fs::symlink("/etc/passwd", file(&link)).unwrap();
-    shut("a symbolic link", &link, &["belongs to uid"], removed);
+    shut("a symbolic link", &link, &["is a symbolic link", "remove it"], removed);
 
     let config = config_of(2, 1);
     let mut server = Actor::serving(&config);

@@ -9,7 +9,7 @@ use common::{
 use nix::sys::signal::Signal;
 use phalanx::{
     Bool, ClusterClient, ClusterServer, Error, Field, Group, Observer, Outcome, Policy, Real, Reason, Rows,
-    Ticket, Wait,
+    Ticket, Wait, row_seed,
 };
 use phalanx_faulty::Fault;
 use std::time::Duration;
@@ -135,6 +135,82 @@ fn a_failed_row_keeps_its_policy_command_until_it_is_reset() {
     client.solve(Rows::All).unwrap();
     assert_eq!((client.status.of(1).resets, client.status.of(1).iterations), (1, 0), "once");
     assert!(client.reset(&[3]).is_err());
+    end(client, server);
+}
+
+/// What each row was reset with, as its controller says.
+fn seeds(client: &ClusterClient) -> Vec<f64> {
+    (0..client.rows()).map(|row| client.status.of(row).violation).collect()
+}
+
+#[test]
+fn a_row_is_reset_with_a_seed_of_its_own_whoever_hosts_it() {
+    let of = |seed, rows: std::ops::Range<usize>| -> Vec<f64> {
+        rows.map(|row| row_seed(seed, row) as f64).collect()
+    };
+    for (workers, hosted_as) in [(1, "plain"), (3, "plain"), (2, "threaded"), (1, "group"), (3, "group")] {
+        let mut config = config_of(5, workers);
+        config.cpu.threads = if hosted_as == "threaded" { 2 } else { 1 };
+        let server = hosted(config, hosted_as);
+        let mut client = server.client().unwrap();
+        client.solve(Rows::All).unwrap();
+        assert_eq!(seeds(&client), [0.0; 5]);
+        client.reset_seeded(Rows::All, Some(7)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(letters(client.solve(Rows::All).unwrap()), "SSSSS");
+            assert_eq!(seeds(&client), of(7, 0..5), "{workers} workers, {hosted_as}");
+        }
+        // The last word counts, with and without a seed.
+        client.reset_seeded(0..3, Some(8)).unwrap();
+        client.reset_seeded(&[0], Some(9)).unwrap();
+        client.reset(&[1]).unwrap();
+        client.solve(Rows::All).unwrap();
+        assert_eq!(seeds(&client), [of(9, 0..1), vec![0.0], of(8, 2..3), of(7, 3..5)].concat());
+        // Built anew after a panic, it is given its seed, too.
+        fault(&mut client, 2, Fault::Panic);
+        client.solve(&[2]).unwrap();
+        client.reset_seeded(&[2], Some(10)).unwrap();
+        assert_eq!(letters(client.solve(&[2]).unwrap()), "--S--");
+        assert_eq!(seeds(&client)[2], of(10, 2..3)[0], "{hosted_as}");
+        assert!(client.reset_seeded(&[5], Some(1)).is_err());
+        end(client, server);
+    }
+}
+
+#[test]
+fn a_seed_is_not_lost_with_the_round_it_was_for() {
+    // Withdrawn: the worker is stopped when it is asked.
+    let server = hosted(config(1), "plain");
+    let mut client = server.client().unwrap();
+    client.solve(Rows::All).unwrap();
+    let pid = worker_of(server.name(), 0);
+    let observer = Observer::attach(server.name()).unwrap();
+    send(pid, Signal::SIGSTOP);
+    until_stopped(pid);
+    client.reset_seeded(Rows::All, Some(3)).unwrap();
+    assert_eq!(letters(client.solve_with(Rows::All, Wait::until(SOON)).unwrap()), "L");
+    send(pid, Signal::SIGCONT);
+    until("the answer", || (!observer.is_pending(0).unwrap()).then_some(()));
+    assert_eq!(letters(client.solve(Rows::All).unwrap()), "S");
+    assert_eq!(seeds(&client), [row_seed(3, 0) as f64]);
+
+    // Lost with its worker.
+    fault(&mut client, 0, Fault::Loop);
+    assert_eq!(letters(client.solve_with(Rows::All, Wait::until(SOON)).unwrap()), "L");
+    send(pid, Signal::SIGKILL);
+    until("the new worker", || (observer.workers()[0].generation == 2).then_some(()));
+    fault(&mut client, 0, Fault::None);
+    until("all solved", || client.solve(Rows::All).unwrap().all_solved().then_some(()));
+    assert_eq!(seeds(&client), [0.0], "a new life");
+    let stopped = worker_of(server.name(), 0);
+    send(stopped, Signal::SIGSTOP);
+    until_stopped(stopped);
+    client.reset_seeded(Rows::All, Some(4)).unwrap();
+    let ticket = client.trigger(Rows::All).unwrap();
+    send(stopped, Signal::SIGKILL);
+    assert_eq!(letters(client.wait(ticket, Wait::default()).unwrap()), "D");
+    until("all solved", || client.solve(Rows::All).unwrap().all_solved().then_some(()));
+    assert_eq!(seeds(&client), [row_seed(4, 0) as f64]);
     end(client, server);
 }
 

@@ -123,6 +123,12 @@ pub fn short(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
+/// Several lines (of a traceback, say) as one.
+pub fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" | ")
+}
+
 /// Words, broken into lines of at most `width` columns.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -170,6 +176,15 @@ mod tests {
         assert_eq!(span(Duration::from_secs(184)), "3m04s");
         assert_eq!(span(Duration::from_secs(100_000)), "1d03h");
         assert_eq!([bytes(17), bytes(1 << 20), bytes(3 << 29)], ["17 B", "1.0 MiB", "1.5 GiB"]);
+    }
+
+    #[test]
+    fn lines_are_joined() {
+        assert_eq!(
+            one_line("raised:\n  File \"a.py\"\n\n    x = 1\nValueError\n"),
+            "raised: | File \"a.py\" | x = 1 | ValueError"
+        );
+        assert_eq!((one_line("one"), one_line("\n")), ("one".into(), String::new()));
     }
 
     #[test]

@@ -5,16 +5,12 @@ mod settings;
 
 use crate::{
     fail::{Done, Failure},
-    out::{Colour, Out, bytes, counted, remark, span},
+    out::{Colour, Out, bytes, counted, one_line, remark, span},
     signals::Signals,
 };
 use clap::ValueEnum;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use phalanx::{
-    ClusterConfig, ClusterServer, Controller, Observer, Policy, Progress, Real,
+    ClusterConfig, ClusterServer, Controller, Observer, Policy, Progress, Real, StartPhase,
     layout::LifeState,
     observer::WorkerView,
     orders,
@@ -24,6 +20,7 @@ use phalanx_shm::{ArenaName, ArenaState, Identity, inspect};
 use serde_json::json;
 use std::{
     io::Write,
+    ops::ControlFlow,
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, OnceLock},
@@ -136,10 +133,10 @@ pub fn run(args: Args, out: &mut Out) -> Done {
     let controller = controllers::find(&args.controller)?;
     let (config, builtin) = settings::settings(&args, &controller.name)?;
     let asked = obey(signals, &config.name)?;
-    let mut stage = Stage { out, robot_is_builtin: builtin };
+    let mut stage = Stage { out, robot_is_builtin: builtin, told: None };
     stage.plan(&config)?;
     let began = Instant::now();
-    let mut server = start(config, controller, &mut stage)?;
+    let mut server = start(config, controller, &asked, &mut stage)?;
     // One's own observer: what is told here is what anybody would see. Attached before anybody is told that
     // there is something to end.
     let observer = Observer::attach(server.name())?;
@@ -169,39 +166,27 @@ fn obey(signals: Signals, name: &str) -> Result<Arc<OnceLock<&'static str>>, Fai
     Ok(asked)
 }
 
-/// Asks the cluster to stop, if it is this process's. Before there is one there is nothing to clean up.
+/// Asks the cluster to stop, if it is this process's. Before there is one, the start hears of it.
 fn stop_own(name: &str) {
     let own = || match ArenaName::new(name).ok().and_then(|name| inspect(&name)) {
         Some(ArenaState::Live(toc)) => toc.owner == Identity::me(),
         _ => false,
     };
-    for _ in 0..50 {
-        if own() && orders::stop(name).is_ok() {
-            return;
-        }
+    while !(own() && orders::stop(name).is_ok()) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    // A program that is asked what it is, and does not say, would outlive us.
-    for child in children() {
-        let _ = kill(child, Signal::SIGKILL);
-    }
-    remark("interrupted before the cluster was there");
-    std::process::exit(1);
-}
-
-fn children() -> Vec<Pid> {
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let pids = lists.flat_map(|list| list.split_whitespace().map(str::parse).collect::<Vec<_>>());
-    pids.flatten().map(Pid::from_raw).collect()
 }
 
 fn start(
     config: ClusterConfig,
     controller: Controller,
+    asked: &OnceLock<&'static str>,
     stage: &mut Stage<'_>,
 ) -> Result<ClusterServer, Failure> {
-    let server = ClusterServer::start_with(config, controller, |progress| stage.progress(progress));
+    let server = ClusterServer::start_with(config, controller, |progress| {
+        stage.progress(progress);
+        if asked.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
     stage.clear_line();
     Ok(server?)
 }
@@ -233,6 +218,8 @@ fn watch(server: &ClusterServer, observer: &Observer, stage: &mut Stage<'_>) -> 
 struct Stage<'a> {
     out: &'a mut Out,
     robot_is_builtin: bool,
+    /// The progress told last.
+    told: Option<Progress>,
 }
 
 impl Stage<'_> {
@@ -268,18 +255,25 @@ impl Stage<'_> {
     }
 
     fn progress(&mut self, progress: &Progress) {
+        if self.told.as_ref() == Some(progress) {
+            return;
+        }
+        self.told = Some(progress.clone());
         let (built, rows): (usize, usize) = (progress.built.iter().sum(), progress.rows.iter().sum());
         if self.out.json {
-            let Progress { ready, rows: of, .. } = progress;
+            let Progress { phase, ready, rows: of, .. } = progress;
             let event = json!({
-                "event": "progress", "built": built, "rows": rows,
+                "event": "progress", "phase": phase, "built": built, "rows": rows,
                 "workers_ready": ready, "workers": of.len(),
             });
             return self.say(event, "");
         }
         if self.out.terminal {
-            let line =
-                format!("\r\x1b[K{} {built} of {} built", self.label("starting"), counted(rows, "row"));
+            let what = match progress.phase {
+                StartPhase::Describing => "the controller describes itself".into(),
+                StartPhase::Building => format!("{built} of {} built", counted(rows, "row")),
+            };
+            let line = format!("\r\x1b[K{} {what}", self.label("starting"));
             let _ = write!(self.out, "{line}").and_then(|()| self.out.flush());
         }
     }
@@ -324,7 +318,8 @@ impl Stage<'_> {
 
     fn died(&mut self, worker: &WorkerView, message: &str) {
         let WorkerView { worker, deaths, .. } = *worker;
-        let line = format!("{} {message}", self.out.paint(Colour::Red, format_args!("{:<9}", "died")));
+        let words = one_line(message);
+        let line = format!("{} {words}", self.out.paint(Colour::Red, format_args!("{:<9}", "died")));
         self.say(json!({ "event": "died", "worker": worker, "deaths": deaths, "message": message }), &line);
     }
 

@@ -213,6 +213,31 @@ fn logs_tell_what_workers_printed_and_rows_said() {
 }
 
 #[test]
+fn a_message_of_several_lines_is_one_line_in_lists() {
+    let args =
+        ["-n", "3", "--workers", "1", "--param", "fault=lecture", "--param", "row=1", "--param", "round=1"];
+    let served = Served::with("faulty", &args);
+    let mut client = served.client();
+    client.solve(Rows::All).unwrap();
+    let said = "the controller gave up: no feasible step:\n  of 3 tried\n    all fail";
+    assert_eq!(client.message(1), Some((1, said.into())));
+    let name = &served.name;
+    let list = phalanx(&["logs", name]).ok().stdout;
+    assert!(
+        list.contains("row 1, round 1: the controller gave up: no feasible step: | of 3 tried | all fail\n"),
+        "{list}"
+    );
+    let row = phalanx(&["logs", name, "--row", "1"]).ok().stdout;
+    assert!(
+        row.ends_with(
+            "round 1: the controller gave up: no feasible step:\n      of 3 tried\n        all fail\n"
+        ),
+        "{row}"
+    );
+    assert_eq!(phalanx(&["logs", name, "--json"]).ok().json()["messages"][0]["text"], said);
+}
+
+#[test]
 fn echo_follows_until_the_cluster_ends() {
     let served = Served::echo(2);
     let counted = phalanx(&["echo", &served.name, "cost", "--count", "3", "--rate", "100", "--json"]).ok();

@@ -59,7 +59,7 @@ pub enum ShmError {
         pid: u32,
     },
     /// It belongs to another user, or others may touch it.
-    #[error("{} belongs to uid {owner} with mode {mode:03o}, not to you (uid {uid}, mode 600): ask its owner to remove it, or choose another name", .path.display())]
+    #[error("{} {}, or choose another name", .path.display(), foreign(*.owner, *.mode, *.uid))]
     ForeignOwner {
         /// The file.
         path: PathBuf,
@@ -69,6 +69,14 @@ pub enum ShmError {
         mode: u32,
         /// Our uid.
         uid: u32,
+    },
+    /// Something that is no plain file has the arena's name. It is neither followed nor opened.
+    #[error("{} is {kind}, where an arena's file would be: remove it, or choose another name", .path.display())]
+    NoFile {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
     },
     /// The header is not one of ours, or damaged.
     #[error("{name:?} is not a valid arena: {why}; `phalanx clean --force` removes it")]
@@ -125,6 +133,13 @@ impl ShmError {
         }
         Self::Os { op: op.into(), source }
     }
+}
+
+fn foreign(owner: u32, mode: u32, uid: u32) -> String {
+    if owner == uid {
+        return format!("is open to others (mode {mode:03o}; an arena has 600): remove it");
+    }
+    format!("belongs to uid {owner} with mode {mode:03o}, not to you (uid {uid}): ask its owner to remove it")
 }
 
 fn mib(bytes: u64) -> String {

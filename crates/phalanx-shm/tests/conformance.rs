@@ -304,25 +304,35 @@ fn garbage_is_refused_and_only_removed_by_force() {
 fn what_others_own_or_may_touch_is_foreign() {
     let name = name("foreign");
     let valid = forged(|_| {});
-    let refused = || {
+    let refused = |says: &str| {
         for error in [Arena::attach(&name).unwrap_err(), Arena::create(&name, &spec()).unwrap_err()] {
-            assert!(matches!(error, ShmError::ForeignOwner { .. }), "{error:?}");
+            let is_file = matches!(error, ShmError::ForeignOwner { .. });
+            assert!(is_file || matches!(error, ShmError::NoFile { .. }), "{error:?}");
+            assert!(error.to_string().contains(says), "{error}");
+            let foreign = matches!(state(&name), Some(ArenaState::Foreign { .. }));
+            assert!(foreign == is_file, "{:?}", state(&name));
         }
-        assert!(matches!(state(&name), Some(ArenaState::Foreign { .. })));
         assert!(reclaim(&ArenaName::new(&name).unwrap(), true).is_err());
-        fs::remove_file(path(&name)).unwrap();
     };
+    let remove = || fs::remove_file(path(&name)).unwrap();
     forge(&name, &valid, 0o666);
-    refused();
+    refused("is open to others (mode 666");
+    remove();
     symlink("/etc/passwd", path(&name)).unwrap();
-    refused();
+    refused("is a symbolic link");
+    remove();
+    fs::create_dir(path(&name)).unwrap();
+    refused("is a directory");
+    fs::remove_dir(path(&name)).unwrap();
     // A pipe must not keep who opens it waiting.
     nix::unistd::mkfifo(&path(&name), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    refused();
+    refused("is a pipe");
+    remove();
     if geteuid().is_root() {
         forge(&name, &valid, 0o600);
         chown(&path(&name), Some(65534.into()), None).unwrap();
-        refused();
+        refused("belongs to uid 65534");
+        remove();
     } else {
         println!("not root: a file of another uid was not tried");
     }

@@ -11,10 +11,11 @@ use crate::{
     Error, Result,
     layout::{Layout, Life, LifeState, Manifest, Phase, ROUNDS, control, worker as word},
     message,
-    outcome::{Code, Outcome, RESET, Reason},
+    outcome::{Code, Outcome, RESET, Reason, SEEDED},
     rates::Rates,
     report::{Report, Stages},
     rows::Rows,
+    seed::row_seed,
     tables::{
         RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState,
     },
@@ -54,6 +55,7 @@ pub struct ClusterClient {
     ask: Words,
     done: Words,
     posted: Words,
+    seeds: Words,
     rounds: Words,
     slots: Words,
     messages: Words,
@@ -85,6 +87,8 @@ struct Entry {
     owed: bool,
     /// To be reset with its next ask.
     reset: bool,
+    /// With the seed that lies ready in its word.
+    seeded: bool,
 }
 
 /// A round that was triggered and not yet waited for.
@@ -210,12 +214,24 @@ impl ClusterClient {
 
     /// Resets rows at the start of their next round; their refs are the controller's defaults at once.
     pub fn reset<'r>(&mut self, rows: impl Into<Rows<'r>>) -> Result<()> {
+        self.reset_seeded(rows, None)
+    }
+
+    /// As [`ClusterClient::reset`]. With a seed each row's controller is given one of its own,
+    /// [`row_seed`]`(seed, row)`, so that a run repeats whatever the number of workers.
+    pub fn reset_seeded<'r>(&mut self, rows: impl Into<Rows<'r>>, seed: Option<u64>) -> Result<()> {
         let mut chosen = std::mem::take(&mut self.chosen);
         let checked =
             rows.into().collect(self.layout.rows, &mut chosen).and_then(|()| self.check_free(&chosen));
         if checked.is_ok() {
             for &row in &chosen {
-                self.book[row as usize].reset = true;
+                let entry = &mut self.book[row as usize];
+                (entry.reset, entry.seeded) = (true, seed.is_some());
+                if let Some(seed) = seed {
+                    // Relaxed, as the refs are: the ask that follows releases it, and a worker that still holds a
+                    // withdrawn ask throws away what it has read.
+                    self.seeds[row as usize].store(row_seed(seed, row as usize), Ordering::Relaxed);
+                }
                 self.refs.row_mut(row as usize).copy_from_slice(&self.default_refs);
             }
         }
@@ -227,6 +243,11 @@ impl ClusterClient {
     pub fn message(&self, row: usize) -> Option<(u64, String)> {
         let words = self.messages.get(message::words(row))?;
         message::read(|into| SlotReader::over(words).read(into))
+    }
+
+    /// The report of the round waited for last.
+    pub fn last_report(&self) -> &Report {
+        &self.flights[self.last].report
     }
 
     /// Where the time of the round waited for last went.
@@ -285,8 +306,17 @@ impl ClusterClient {
             let answer = handoff.answer();
             let code = Code::from_byte(answer.code);
             // Not begun, so not reset either.
-            let again = code.reason == Reason::Withdrawn && handoff.asked().flags & RESET != 0;
-            self.book[row].reset |= again;
+            let flags = handoff.asked().flags;
+            let (reset, seeded) = (flags & RESET != 0, flags & SEEDED != 0);
+            let again = match code.reason {
+                Reason::Withdrawn => reset,
+                // Built anew, but not from that seed.
+                Reason::Rejoined => seeded,
+                _ => false,
+            };
+            if again && !self.book[row].reset {
+                (self.book[row].reset, self.book[row].seeded) = (true, seeded);
+            }
             self.book[row].owed = false;
             if code.has_slot() {
                 self.take(row, answer);
@@ -297,7 +327,8 @@ impl ClusterClient {
         }
         let entry = &mut self.book[row];
         entry.in_flight = true;
-        let flags = if std::mem::take(&mut entry.reset) { RESET } else { 0 };
+        let reset = if std::mem::take(&mut entry.reset) { RESET } else { 0 };
+        let flags = if std::mem::take(&mut entry.seeded) { reset | SEEDED } else { reset };
         self.handoff(worker, row).make(self.round, flags);
     }
 

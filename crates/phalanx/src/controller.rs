@@ -44,6 +44,9 @@ pub struct Description {
     /// The time step it was written for, s; compared with `cluster_dt`.
     #[serde(default)]
     pub dt: Option<f64>,
+    /// What its one-time preparation came to, for all rows to be built from ([`Setup::prepared`]).
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub prepared: serde_json::Value,
     /// Several threads of one worker may each hold some of its rows. Filled in by the library.
     #[serde(default)]
     pub threads: bool,
@@ -56,9 +59,16 @@ pub struct Setup {
     pub config: ClusterConfig,
     /// All fields of the cluster. Empty while the controller describes itself, for what it says is part of it.
     pub schema: Schema,
+    /// What the controller prepared when it described itself, once for all rows ([`Description::prepared`]).
+    pub prepared: serde_json::Value,
 }
 
 impl Setup {
+    /// For a controller that is about to describe itself.
+    pub(crate) fn of(config: ClusterConfig) -> Self {
+        Self { config, schema: Schema { records: Vec::new() }, prepared: serde_json::Value::Null }
+    }
+
     /// The robot.
     pub fn robot(&self) -> &RobotSpec {
         &self.config.robot
@@ -105,6 +115,8 @@ pub struct Inputs<'a> {
     pub round: u64,
     /// First solve since the row was built or reset.
     pub first: bool,
+    /// What the row was reset with just before, if it was given a seed.
+    pub seed: Option<u64>,
     pub(crate) state: &'a [u64],
     pub(crate) refs: &'a mut [u64],
     pub(crate) quat_order: QuatOrder,
@@ -140,6 +152,23 @@ impl Inputs<'_> {
         assert_eq!(handle.group, Group::Refs, "only refs are followed");
         handle.of_mut(self.refs)
     }
+
+    /// The whole row of the state or of the refs, for bindings of other languages: fields lie in its bytes as
+    /// the schema's record says. Panics for a group that is no input.
+    #[inline]
+    pub fn row_words(&self, group: Group) -> &[u64] {
+        match group {
+            Group::State => self.state,
+            Group::Refs => self.refs,
+            other => panic!("{other} is no input"),
+        }
+    }
+
+    /// The whole row of the refs, as [`Inputs::row_words`], to write back what is really followed.
+    #[inline]
+    pub fn follow_words(&mut self) -> &mut [u64] {
+        self.refs
+    }
 }
 
 /// A row's outputs. They start from the schema's defaults in every round.
@@ -167,6 +196,18 @@ impl Outputs<'_> {
         self.get(handle).copy_from_slice(values);
     }
 
+    /// The whole row of the command or of the prediction (empty where the controller declares none), for bindings
+    /// of other languages: fields lie in its bytes as the schema's record says. Panics for a group that is no
+    /// output.
+    #[inline]
+    pub fn row_words(&mut self, group: Group) -> &mut [u64] {
+        match group {
+            Group::Cmd => self.cmd,
+            Group::Prediction => self.prediction,
+            other => panic!("{other} is no output"),
+        }
+    }
+
     /// Publishes what the solver says of its solution.
     pub fn solver(&mut self, cost: f64, violation: f64, iterations: u32) {
         self.status.cost = cost;
@@ -188,6 +229,12 @@ pub trait RHController: Sized + 'static {
     /// Forgets everything but what it was built from.
     fn reset(&mut self);
 
+    /// As [`RHController::reset`], which it is by default, called in its place when the client gives a seed: what
+    /// is random in this controller begins anew from it, so that runs repeat.
+    fn reset_seeded(&mut self, _seed: u64) {
+        self.reset();
+    }
+
     /// Answers one round. Panics are caught and become the row's outcome.
     fn solve(&mut self, inputs: &mut Inputs<'_>, outputs: &mut Outputs<'_>) -> Verdict;
 
@@ -207,6 +254,11 @@ pub trait RHGroup: Sized + 'static {
 
     /// Forgets a row's past.
     fn reset(&mut self, row: usize);
+
+    /// As [`RHController::reset_seeded`], for a row.
+    fn reset_seeded(&mut self, row: usize, _seed: u64) {
+        self.reset(row);
+    }
 
     /// Answers one round of the batch's rows.
     fn solve(&mut self, batch: &mut Batch);
@@ -256,6 +308,8 @@ pub(crate) struct LaneBuffer {
     pub first: bool,
     /// The controller is to be reset before it is asked.
     pub reset: bool,
+    /// With this seed.
+    pub seed: Option<u64>,
     /// Why the controller is not, or was not well, asked.
     pub reason: Reason,
     pub state: Vec<u64>,
@@ -275,6 +329,7 @@ impl LaneBuffer {
                 row: self.row,
                 round: self.round,
                 first: self.first,
+                seed: self.seed,
                 state: &self.state,
                 refs: &mut self.refs,
                 quat_order,

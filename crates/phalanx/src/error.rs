@@ -37,6 +37,9 @@ pub enum Error {
     /// The client's idea of the fields is not the cluster's.
     #[error("the cluster's schema is not the one expected:\n{}", .0.join("\n"))]
     SchemaMismatch(Vec<String>),
+    /// The client takes other things for granted than the cluster.
+    #[error("the client's conventions are not the cluster's:\n  {}", .0.join("\n  "))]
+    Conventions(Vec<String>),
     /// The cluster is not ready yet.
     #[error("cluster {name:?} is starting: {built} of {rows} rows are built; try again in a moment")]
     Starting {
@@ -68,6 +71,9 @@ pub enum Error {
     /// The controllers could not be started.
     #[error("{0}")]
     Start(StartError),
+    /// The caller's own progress callback asked to stop starting.
+    #[error("the start was interrupted; nothing of it is left")]
+    StartInterrupted,
     /// A round took longer than its whole-call timeout. Its rows stay late; the cluster can be used on.
     #[error("round {round} did not finish within {timeout:?}: {}; use a deadline to get late rows as an outcome, `phalanx logs`, or `phalanx restart` to replace a worker", waiting(.rows, .pids))]
     Timeout {
@@ -106,6 +112,13 @@ pub enum Error {
         /// The answer.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// Is it only that the cluster is not there yet? Then trying again a moment later may do.
+    pub fn is_not_there_yet(&self) -> bool {
+        matches!(self, Self::Starting { .. } | Self::Shm(ShmError::Absent { .. } | ShmError::NotReady { .. }))
+    }
 }
 
 /// Shorthand.

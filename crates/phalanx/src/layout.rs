@@ -114,6 +114,8 @@ pub mod tensor {
     pub const POSTED: &str = "posted";
     /// One slot for each of the last rounds: times and counts; client.
     pub const ROUNDS: &str = "rounds";
+    /// A word per row: the seed of its next reset; client, before it asks.
+    pub const SEEDS: &str = "seeds";
     /// Rows of the state; client.
     pub const STATE: &str = "state";
     /// Rows of the refs; client.
@@ -271,8 +273,8 @@ impl Life {
 pub const ROUNDS: usize = 256;
 /// Words of a round's slot: the sequence word and [`crate::client`]'s record.
 pub const ROUND_WORDS: usize = 8;
-/// Words of a row's message: sequence word, row's round, length, text.
-pub const MESSAGE_WORDS: usize = 64;
+/// Words of a row's message: sequence word, row's round, length, text. 2 KiB: a traceback has room.
+pub const MESSAGE_WORDS: usize = 256;
 /// Bytes of text a message can hold.
 pub const MESSAGE_BYTES: usize = (MESSAGE_WORDS - 3) * 8;
 /// Bytes kept of what a worker printed.
@@ -393,6 +395,7 @@ impl Layout {
             (tensor::DONE, &[self.handoffs]),
             (tensor::POSTED, &[ROUNDS]),
             (tensor::ROUNDS, &[ROUNDS, ROUND_WORDS]),
+            (tensor::SEEDS, &[self.rows]),
             (tensor::STATE, &[self.rows, self.words(Group::State)]),
             (tensor::REFS, &[self.rows, self.words(Group::Refs)]),
             (tensor::CMD, &[self.rows, self.words(Group::Cmd)]),

@@ -24,10 +24,12 @@
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod conventions;
 pub mod dump;
 mod error;
 pub mod fields;
 pub mod layout;
+pub mod local;
 pub mod machine;
 mod message;
 pub mod observer;
@@ -41,25 +43,30 @@ mod report;
 pub mod robot;
 mod rows;
 pub mod schema;
+mod seed;
 mod server;
 mod supervisor;
 mod tables;
+mod told;
 pub mod warm;
 mod worker;
 
 pub use client::{ClusterClient, Ticket, Wait};
 pub use config::{ClusterConfig, HistoryConfig, Policy, Real};
 pub use controller::{Batch, Description, Inputs, Lane, Outputs, RHController, RHGroup, Setup, Verdict};
+pub use conventions::Conventions;
 pub use error::{Error, Result, StartError};
+pub use local::LocalCluster;
 pub use observer::Observer;
 pub use operator::Operator;
 pub use outcome::{Outcome, Reason};
 pub use phalanx_shm::{Bool, Dtype, Element};
-pub use program::{Controller, Entry, become_worker, worker_main};
+pub use program::{Controller, Entry, become_worker, work, worker_main};
 pub use report::{Report, Stages};
 pub use rows::Rows;
 pub use schema::{Field, Group, Handle};
-pub use server::{ClusterServer, Progress};
+pub use seed::row_seed;
+pub use server::{ClusterServer, Progress, StartPhase};
 pub use tables::{
     RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState, Table,
 };

@@ -119,8 +119,22 @@ impl Drop for Operator {
     }
 }
 
+/// Takes back what an operator that is gone has overridden, given the lease it held.
+pub(crate) fn forget(control: &Words, overrides: &Words, layout: &Layout, operator: u64) {
+    let (lease, words) = (&control[control::OPERATOR], layout.override_words());
+    // Held by the server while it clears. Where the next operator was faster, it clears what it finds.
+    let me = Identity::me().pack();
+    if lease.compare_exchange(operator, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        return;
+    }
+    for row in 0..layout.rows {
+        clear(&overrides[row * words..(row + 1) * words]);
+    }
+    lease.store(0, Ordering::Release);
+}
+
 /// Overrides nothing of a row any more.
-pub(crate) fn clear(row: &[AtomicU64]) {
+fn clear(row: &[AtomicU64]) {
     if row[0].load(Ordering::Relaxed) != 0 {
         write(row, &[0]);
     }

@@ -93,6 +93,8 @@ impl Code {
 
 /// An ask's flag: reset the row before it is solved.
 pub(crate) const RESET: u8 = 1;
+/// An ask's flag, with [`RESET`]: with the seed that lies in the row's word of the seeds.
+pub(crate) const SEEDED: u8 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,8 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CpuConfig {
-    /// Worker processes. Default: as many as the cores hold after the reserve. Never more than rows.
+    /// Worker processes. Default: as many as the cores hold after the reserve, and no more than the cgroup's CPU
+    /// quota, rounded up, has time for. Never more than rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
     /// Threads per worker, each counted as one core. Default: 1.
@@ -151,12 +152,21 @@ impl CpuPlan {
         let pool = Pool::new(config, topology, &mut notes)?;
         let nodes = pool.by_node(config.numa, topology);
         let slots: usize = nodes.iter().map(|cores| cores.len() / config.threads).sum();
+        let time = topology.quota.map(|cores| cores.ceil() as usize);
+        let timed =
+            time.map_or(slots, |time| (time.saturating_sub(config.reserve) / config.threads).min(slots));
 
         let wanted = match config.workers {
             Some(0) => return Err(PlanError::Zero { what: "workers" }),
             Some(workers) => workers,
-            None => slots.max(1),
+            None => timed.max(1),
         };
+        if let Some(quota) = topology.quota.filter(|_| config.workers.is_none() && timed < slots.min(rows)) {
+            notes.push(format!(
+                "{}, for the cgroup's CPU quota is {quota:.1} cores' worth of time",
+                counted(wanted.min(rows), "worker")
+            ));
+        }
         if config.workers.is_some() && wanted > rows {
             notes.push(format!("{wanted} workers asked for, {rows} planned: one per row"));
         }
@@ -186,6 +196,9 @@ impl CpuPlan {
 
         let used: BTreeSet<usize> = workers.iter().flat_map(|worker| worker.cores.iter().copied()).collect();
         let spare_cores = pool.usable.difference(&used).count();
+        // Whoever spins spends of the quota, too.
+        let spare_time = topology.quota.map_or(usize::MAX, |cores| cores as usize).saturating_sub(used.len());
+        let spare_cores = spare_cores.min(spare_time);
         let chosen = config.cores != CoreChoice::Auto;
         if chosen && !config.pin {
             notes.push("workers are pinned, since their cores were chosen".into());
@@ -387,6 +400,7 @@ mod tests {
             isolated: Vec::new(),
             siblings: cores.clone().map(|core| vec![core]).collect(),
             nodes: nodes.iter().map(|&count| cores.by_ref().take(count).collect()).collect(),
+            quota: None,
         }
     }
 
@@ -426,6 +440,21 @@ mod tests {
         assert_eq!((few.workers.len(), few.spare_cores, few.notes.len()), (2, 6, 0));
         let clamped = plan("workers = 5", &machine(&[8]), 2);
         assert_eq!(clamped.notes, ["5 workers asked for, 2 planned: one per row"]);
+    }
+
+    #[test]
+    fn a_quota_bounds_the_default() {
+        let limited = |cores| Topology { quota: Some(cores), ..machine(&[16]) };
+        let one = plan("", &limited(3.5), 64);
+        assert_eq!((one.workers.len(), one.spare_cores), (4, 0), "nobody may spin");
+        assert_eq!(one.notes, ["4 workers, for the cgroup's CPU quota is 3.5 cores' worth of time"]);
+        assert_eq!(plan("reserve = 1", &limited(3.5), 64).workers.len(), 3);
+        assert_eq!(plan("threads = 2", &limited(4.0), 64).workers.len(), 2);
+        assert_eq!(plan("", &limited(0.2), 64).workers.len(), 1);
+        assert_eq!(plan("workers = 8", &limited(3.5), 64).workers.len(), 8, "who says so gets it");
+        let wide = plan("workers = 2", &limited(4.0), 64);
+        assert_eq!((wide.workers.len(), wide.spare_cores), (2, 2));
+        assert!(plan("", &limited(64.0), 64).notes.is_empty() && plan("", &limited(3.5), 2).notes.is_empty());
     }
 
     #[test]
@@ -525,7 +554,8 @@ mod tests {
         let topology = Topology::read().unwrap();
         assert!(!topology.usable.is_empty());
         let plan = CpuPlan::new(&CpuConfig::default(), &topology, 1000).unwrap();
-        assert_eq!(plan.workers.len(), topology.usable.len().min(1000));
+        let time = topology.quota.map_or(usize::MAX, |cores| cores.ceil() as usize);
+        assert_eq!(plan.workers.len(), topology.usable.len().min(1000).min(time));
     }
 
     proptest! {

@@ -4,18 +4,21 @@
 //! what it is; [`worker_main`] and [`become_worker`] take it from there. The user's own program can be its own
 //! worker: call [`become_worker`] first thing in `main`.
 
+pub(crate) mod ask;
+
 use crate::{
     Error, Result,
     controller::{Description, RHController, RHGroup, Setup},
     error::limit_behind,
     worker::{self, NoProbe, Probe, Ticket},
 };
-use nix::{sys::signal::Signal, unistd::Pid};
 use std::{
     ffi::OsString,
     io::{Read, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
+    time::Duration,
 };
 
 /// Makes a process describe its controller instead of working: JSON of a [`Setup`] in, of a
@@ -82,7 +85,9 @@ pub fn worker_main<T: RHController>() -> ExitCode {
     ExitCode::from(2)
 }
 
-fn work(entries: &[Entry]) -> Option<i32> {
+/// As [`become_worker`], for a program that must end in its own way (an interpreter, say): works, if a server
+/// started this process as a worker, and returns the exit code; `None` otherwise, at once.
+pub fn work(entries: &[Entry]) -> Option<i32> {
     let ticket = std::env::var(Ticket::VARIABLE).ok();
     let describe = std::env::var_os(DESCRIBE).is_some();
     if ticket.is_none() && !describe {
@@ -112,13 +117,16 @@ fn work(entries: &[Entry]) -> Option<i32> {
 }
 
 fn describe_on_stdout(entry: &Entry) -> Result<()> {
+    // It may take long, and nobody wants to know any more once the server is gone.
+    worker::follow_the_server(nix::sys::signal::Signal::SIGKILL);
     let mut text = String::new();
     let broken = |e: &dyn std::fmt::Display| Error::Misuse(format!("cannot describe the controller: {e}"));
     std::io::stdin().read_to_string(&mut text).map_err(|e| broken(&e))?;
     let config = serde_json::from_str(&text).map_err(|e| broken(&e))?;
-    let setup = Setup { config, schema: crate::schema::Schema { records: Vec::new() } };
+    let setup = Setup::of(config);
     let described = serde_json::to_string(&(entry.describe)(&setup)?).map_err(|e| broken(&e))?;
-    writeln!(std::io::stdout(), "{described}").map_err(|e| broken(&e))
+    // On a line of its own, whatever was printed before it.
+    writeln!(std::io::stdout(), "\n{described}").map_err(|e| broken(&e))
 }
 
 /// The executable a cluster's workers are.
@@ -196,96 +204,65 @@ impl Controller {
         command
     }
 
-    /// Asks the controller what it is.
-    pub(crate) fn describe(&self, setup: &Setup) -> Result<Description> {
+    /// Asks the controller what it is; it is killed when it is not to go on.
+    pub(crate) fn describe(
+        &self,
+        setup: &Setup,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Description> {
         match &self.entry {
             Some(entry) => (entry.describe)(setup),
-            None => self.ask(setup),
+            None => self.ask(setup, go_on),
         }
     }
 
-    fn ask(&self, setup: &Setup) -> Result<Description> {
-        let fail = |what: String| Error::Config(format!("controller {}: {what}", self.program.display()));
-        let text = serde_json::to_vec(&setup.config).map_err(|e| fail(e.to_string()))?;
-        let mut child = self
-            .command()
-            .env(DESCRIBE, "1")
-            .env_remove(Ticket::VARIABLE)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+    /// What errors call it: its name, and where that says nothing, its file.
+    fn label(&self) -> String {
+        match self.program.file_name() {
+            Some(file) if file.to_string_lossy() == self.name => self.program.display().to_string(),
+            _ => self.name.clone(),
+        }
+    }
+
+    fn ask(&self, setup: &Setup, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Result<Description> {
+        let fail = |what: String| Error::Config(format!("controller {}: {what}", self.label()));
+        let question = serde_json::to_vec(&setup.config).map_err(|e| fail(e.to_string()))?;
+        let mut command = self.command();
+        command.envs(&setup.config.env).env(DESCRIBE, "1").env_remove(Ticket::VARIABLE);
+        let patience = Duration::from_secs_f64(setup.config.start_timeout);
+        let told = ask::ask(&mut command, &question, patience, go_on)
             .map_err(|e| fail(format!("cannot start: {e}{}", limit_behind(&e))))?;
-        let patience = std::time::Duration::from_secs_f64(setup.config.start_timeout);
-        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let pid = child.id();
-        let threads = move || -> std::io::Result<_> {
-            let complaints = std::thread::Builder::new().spawn(move || some_of(stderr))?;
-            Ok((Watchdog::start(pid, patience)?, complaints))
-        };
-        let (watchdog, complaints) = match threads() {
-            Ok(threads) => threads,
-            Err(e) => {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err(fail(format!("no thread to listen to it: {e} (`ulimit -u`)")));
+        let complaints = told.complaints.trim();
+        let hint = "does its main call worker_main?";
+        let why = if complaints.is_empty() { hint } else { complaints };
+        match told.end {
+            ask::End::Exited(status) if status.success() => {}
+            // It said why; how its process ended says no more.
+            ask::End::Exited(status) if status.code().is_some() && !complaints.is_empty() => {
+                return Err(fail(complaints.into()));
             }
-        };
-        // A program that is no controller may end before it reads; what it printed says more.
-        let _ = child.stdin.take().expect("piped").write_all(&text);
-        let stdout = some_of(stdout);
-        let stderr = complaints.join().unwrap_or_default();
-        let status = child.wait().map_err(|e| fail(e.to_string()))?;
-        if watchdog.stop() {
-            return Err(fail(format!(
-                "did not say what it is within {patience:?}; does its main call worker_main?"
-            )));
+            ask::End::Exited(status) => return Err(fail(format!("{status}: {why}"))),
+            ask::End::Interrupted => return Err(Error::StartInterrupted),
+            ask::End::Late => {
+                return Err(fail(format!(
+                    "did not say what it is within start_timeout = {patience:?}: {why}"
+                )));
+            }
         }
-        if !status.success() {
-            let said =
-                if stderr.trim().is_empty() { "does its main call worker_main?" } else { stderr.trim() };
-            return Err(fail(format!("{status}: {said}")));
-        }
-        let last = stdout.lines().last().unwrap_or_default();
-        serde_json::from_str(last)
-            .map_err(|e| fail(format!("is no Phalanx controller ({e}); does its main call worker_main?")))
+        // Others may print as well: an interpreter on its way out, say.
+        let lines = || told.answers.lines().rev();
+        let described =
+            lines().filter(|line| line.starts_with('{')).find_map(|l| serde_json::from_str(l).ok());
+        described.ok_or_else(|| {
+            let last = lines().next().unwrap_or_default();
+            let why = serde_json::from_str::<Description>(last).err();
+            let why = why.map_or_else(String::new, |e| format!(" ({e})"));
+            fail(format!("is no Phalanx controller{why}; {hint}"))
+        })
     }
-}
-
-/// What a program prints, up to a megabyte: with the pipe closed, one that never stops ends.
-fn some_of(output: impl Read) -> String {
-    let mut bytes = Vec::new();
-    let _ = output.take(1 << 20).read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-}
-
-/// Kills a child that takes too long.
-struct Watchdog {
-    done: std::sync::mpsc::Sender<()>,
-    thread: std::thread::JoinHandle<bool>,
-}
-
-impl Watchdog {
-    fn start(pid: u32, patience: std::time::Duration) -> std::io::Result<Self> {
-        let (done, is_done) = std::sync::mpsc::channel();
-        let thread = std::thread::Builder::new().spawn(move || {
-            let late = is_done.recv_timeout(patience) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
-            if late {
-                // Not reaped yet, so the pid is still this child's.
-                let _ = nix::sys::signal::kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
-            }
-            late
-        })?;
-        Ok(Self { done, thread })
-    }
-
-    /// True if it had to bite.
-    fn stop(self) -> bool {
-        let _ = self.done.send(());
-        self.thread.join().unwrap_or(false)
-    }
 }

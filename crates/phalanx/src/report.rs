@@ -114,7 +114,8 @@ pub struct Stages {
 impl Stages {
     pub(crate) fn new(report: &Report, first_woke: Option<u64>, last_finished: Option<u64>) -> Self {
         let us = |from: u64, to: u64| to.saturating_sub(from) as f64 * 1e-3;
-        let woke = first_woke.unwrap_or(report.asked_ns);
+        // The first to be told may have begun before the last was told: that time is the post's.
+        let woke = first_woke.unwrap_or(report.asked_ns).max(report.asked_ns);
         // A worker notes its end after its last answer, which the client may have by then.
         let finished = last_finished.unwrap_or(report.gathered_ns).clamp(woke, report.gathered_ns.max(woke));
         Self {
@@ -130,6 +131,19 @@ impl Stages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stages_are_one_after_the_other() {
+        let mut report = Report::new(1);
+        report.begin(1, 1_000, 0);
+        (report.asked_ns, report.gathered_ns) = (3_000, 9_000);
+        for (woke, finished) in [(2_000, 8_000), (4_000, 8_000), (4_000, 20_000), (20_000, 2_000)] {
+            let stages = Stages::new(&report, Some(woke), Some(finished));
+            let Stages { post_us, wake_us, solve_us, gather_us, total_us } = stages;
+            assert!(post_us + wake_us + solve_us + gather_us >= total_us, "{stages:?}");
+            assert!(woke > 9_000 || post_us + wake_us + solve_us + gather_us == total_us, "{stages:?}");
+        }
+    }
 
     #[test]
     fn the_real_rate_is_from_trigger_to_trigger() {

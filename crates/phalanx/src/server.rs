@@ -7,16 +7,19 @@ use crate::{
     config::ClusterConfig,
     controller::{Description, Setup},
     fields,
-    layout::{Layout, Life, LifeState, Manifest, Phase, control, slots_within, tensor, worker as word},
+    layout::{Layout, Life, LifeState, Manifest, slots_within, tensor, worker as word},
     orders,
     plan::{CpuPlan, Topology},
-    program::Controller,
+    program::{Controller, ask::LOOK},
     rates::Rates,
     schema::{Group, Schema},
     supervisor::{Shared, Supervisor},
+    told,
 };
 use phalanx_shm::{Arena, ArenaState, copy_out, inventory, sync::Ordering};
+use serde::Serialize;
 use std::{
+    ops::ControlFlow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,9 +32,21 @@ pub struct ClusterServer {
     reclaimed: Vec<String>,
 }
 
+/// What a start is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartPhase {
+    /// The controller says what it is, and prepares what all its rows need (code generation, say).
+    Describing,
+    /// The workers build the controllers of their rows.
+    Building,
+}
+
 /// How far a start has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Progress {
+    /// What it is at.
+    pub phase: StartPhase,
     /// Rows whose controllers are built, per worker.
     pub built: Vec<usize>,
     /// Rows per worker.
@@ -43,17 +58,32 @@ pub struct Progress {
 impl ClusterServer {
     /// Starts a cluster and returns when all its controllers are built.
     pub fn start(config: ClusterConfig, controller: Controller) -> Result<Self> {
-        Self::start_with(config, controller, |_| {})
+        Self::start_with(config, controller, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`ClusterServer::start`], telling about the progress now and then.
+    /// As [`ClusterServer::start`], telling about the progress at least every 50 ms, on the caller's thread. When
+    /// the callback breaks, the start ends with [`Error::StartInterrupted`], its processes are killed, and nothing
+    /// of it is left. (A controller of this very executable, [`Controller::here`], describes itself on this thread,
+    /// and only then is the callback called again.)
     pub fn start_with(
         config: ClusterConfig,
         controller: Controller,
-        mut progress: impl FnMut(&Progress),
+        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Self> {
+        let began = Instant::now();
         let reclaimed = reclaim_the_dead();
-        let manifest = plan(config, &controller)?;
+        let manifest = plan(config, &controller.name, |setup, plan| {
+            let none = Progress {
+                phase: StartPhase::Describing,
+                built: vec![0; plan.workers.len()],
+                rows: plan.workers.iter().map(|w| w.rows.len()).collect(),
+                ready: 0,
+            };
+            if progress(&none).is_break() {
+                return Err(Error::StartInterrupted);
+            }
+            controller.describe(setup, &mut || progress(&none))
+        })?;
         let layout = Layout::new(&manifest)?;
         let deadline = Instant::now() + Duration::from_secs_f64(manifest.config.start_timeout);
         let arena = create(&manifest, &layout)?;
@@ -61,7 +91,8 @@ impl ClusterServer {
         let supervisor = Supervisor::start(shared.clone())?;
         let server = Self { shared, supervisor, reclaimed };
         server.until_ready(deadline, &mut progress)?;
-        server.shared.control[control::PHASE].store(Phase::Ready as u64, Ordering::Release);
+        server.shared.become_ready();
+        told::started(&server.shared.manifest, began);
         Ok(server)
     }
 
@@ -116,12 +147,16 @@ impl ClusterServer {
         self.supervisor.join();
     }
 
-    fn until_ready(&self, deadline: Instant, progress: &mut dyn FnMut(&Progress)) -> Result<()> {
+    fn until_ready(
+        &self,
+        deadline: Instant,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<()> {
         let shared = &self.shared;
-        let mut told = None;
         loop {
             let lives: Vec<_> = shared.lives().collect();
             let now = Progress {
+                phase: StartPhase::Building,
                 built: shared.built().collect(),
                 rows: shared.layout.slices.iter().map(ExactSizeIterator::len).collect(),
                 ready: lives
@@ -130,8 +165,8 @@ impl ClusterServer {
                     .filter(|(w, life)| life.state == LifeState::Ready && shared.pid(*w) != 0)
                     .count(),
             };
-            if told.as_ref() != Some(&now) {
-                progress(&now);
+            if progress(&now).is_break() {
+                return Err(Error::StartInterrupted);
             }
             if now.ready == lives.len() {
                 return Ok(());
@@ -151,8 +186,7 @@ impl ClusterServer {
                 );
                 return Err(Error::Start(shared.start_error(worker, Some(what))));
             }
-            told = Some(now);
-            shared.news.wait_for(Duration::from_millis(50), || false);
+            shared.news.wait_for(LOOK, || false);
         }
     }
 }
@@ -171,22 +205,28 @@ fn reclaim_the_dead() -> Vec<String> {
     let dead =
         inventory().into_iter().filter(|f| matches!(f.state, ArenaState::Dead(_) | ArenaState::Abandoned));
     let cleared = dead.filter(|f| orders::clear(&f.name, false).unwrap_or(false));
-    cleared.map(|f| f.name.as_str().to_owned()).collect()
+    let names: Vec<_> = cleared.map(|f| f.name.as_str().to_owned()).collect();
+    names.iter().for_each(|name| told::reclaimed(name));
+    names
 }
 
 /// Decides everything that is fixed for the cluster's life.
-fn plan(config: ClusterConfig, controller: &Controller) -> Result<Manifest> {
+pub(crate) fn plan(
+    config: ClusterConfig,
+    controller: &str,
+    describe: impl FnOnce(&Setup, &CpuPlan) -> Result<Description>,
+) -> Result<Manifest> {
     let config = config.resolve()?;
     let topology =
         Topology::read().map_err(|e| Error::Config(format!("cannot read the machine's topology: {e}")))?;
     let plan = CpuPlan::new(&config.cpu, &topology, config.rows)?;
-    let mut setup = Setup { config, schema: Schema { records: Vec::new() } };
-    let description = controller.describe(&setup)?;
+    let mut setup = Setup::of(config);
+    let description = describe(&setup, &plan)?;
     let config = &setup.config;
     if config.cpu.threads > 1 && !description.threads {
         return Err(Error::Config(format!(
-            "cpu.threads = {}: controller {} works on one thread per worker; use more workers instead",
-            config.cpu.threads, controller.name
+            "cpu.threads = {}: controller {controller} works on one thread per worker; use more workers instead",
+            config.cpu.threads
         )));
     }
     if let Some(dt) = description.dt {
@@ -198,7 +238,7 @@ fn plan(config: ClusterConfig, controller: &Controller) -> Result<Manifest> {
         spin_us,
         slots: 2,
         history: config.history.rounds > 0,
-        controller: controller.name.clone(),
+        controller: controller.into(),
         server: std::env::args().next().unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").into(),
         plan,
@@ -230,7 +270,7 @@ fn schema(config: &ClusterConfig, description: &Description) -> Result<Schema> {
 }
 
 /// Makes the arena and fills in all defaults; valid, and not ready.
-fn create(manifest: &Manifest, layout: &Layout) -> Result<Arena> {
+pub(crate) fn create(manifest: &Manifest, layout: &Layout) -> Result<Arena> {
     let text = manifest.to_json()?;
     let draft = Arena::create(&manifest.config.name, &layout.spec(text.len()))?;
     draft.init_gates(tensor::GATES)?;

@@ -11,6 +11,8 @@ use crate::{
     Error, Result,
     error::limit_behind,
     layout::{Life, LifeState, Phase, control, worker as word},
+    program::ask::{kill_group, nonblocking},
+    told,
     worker::Ticket,
 };
 pub use log::{lines_after as log_lines_after, lines_of as log_lines};
@@ -24,17 +26,19 @@ pub use shared::Shared;
 use std::{
     io::{PipeReader, Read},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::AsFd,
         unix::process::{CommandExt, ExitStatusExt},
     },
     process::{Child, ExitStatus, Stdio},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering as Std},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 /// How long workers have to end by themselves.
 const GRACE: Duration = Duration::from_millis(1500);
+/// As much of it as those get that were never asked: they are in the middle of building, and do not listen.
+const SHORT_GRACE: Duration = Duration::from_millis(50);
 /// Waits before the next try, for workers that die soon after they were started.
 const BACK_OFF: [Duration; 5] = [
     Duration::ZERO,
@@ -114,6 +118,8 @@ struct Ward {
     respawn_at: Option<Instant>,
     /// Deaths in a row soon after a start.
     quick_deaths: usize,
+    /// The last generation that was seen ready.
+    ready: u64,
     /// Somebody asked for it to be replaced, whatever the settings say of respawning.
     asked: bool,
 }
@@ -140,7 +146,12 @@ impl Wards {
             self.kill_the_hung();
             self.watch_the_operator();
             let voices = self.wait();
+            if self.shared.is_closing() {
+                // Workers that end from now on do as they were told.
+                break;
+            }
             self.attend_to(&voices);
+            self.welcome_the_ready();
         }
         self.end_all();
     }
@@ -213,10 +224,31 @@ impl Wards {
                 self.wards[worker].respawn_at = None;
                 self.wards[worker].generation += 1;
                 if let Err(why) = self.spawn(worker) {
+                    self.told(worker, 0).did_not_spawn(&why);
                     self.shared.say(worker, &why);
                     self.declare_dead(worker);
                     self.plan_respawn(worker);
                 }
+            }
+        }
+    }
+
+    /// As what the log tells of a worker.
+    fn told(&self, worker: usize, pid: u32) -> told::Worker<'_> {
+        told::Worker { cluster: self.shared.name.as_str(), worker, pid }
+    }
+
+    /// Tells of workers that have come back. The first time they are no news.
+    fn welcome_the_ready(&mut self) {
+        for worker in 0..self.wards.len() {
+            let life = Life::from_word(self.shared.word(worker, word::LIFE));
+            let ward = &mut self.wards[worker];
+            let Some(process) = ward.process.as_ref().filter(|_| life.state == LifeState::Ready) else {
+                continue;
+            };
+            let pid = process.child.id();
+            if std::mem::replace(&mut ward.ready, life.generation) != life.generation && life.generation > 1 {
+                self.told(worker, pid).back(life.generation);
             }
         }
     }
@@ -273,11 +305,16 @@ impl Wards {
         // It has ended, so this does not wait.
         let status = process.child.wait().ok();
         self.shared.set_word(worker, word::EXIT, status.map_or(0, |s| s.into_raw() as u64));
+        let rows = &self.shared.layout.slices[worker];
+        let told = self.told(worker, process.child.id());
         let what = if failed {
-            let reason = self.shared.message(self.shared.layout.slices[worker].start).unwrap_or_default();
+            let reason = self.shared.message(rows.start).unwrap_or_default();
+            told.did_not_build(&reason);
             format!(" could not build its controllers: {reason}")
         } else {
-            self.obituary(worker, status)
+            let how = how_it_ended(status);
+            told.died(&how, rows);
+            self.obituary(worker, &how)
         };
         let text = format!("worker {worker} (pid {}){what}", process.child.id());
         // The words come first, last words included: whoever is woken by the death finds them.
@@ -285,7 +322,8 @@ impl Wards {
         if let Some(output) = &mut process.output {
             read_all(&self.shared, worker, output);
         }
-        self.shared.log(worker, format!("{MARK}{text}\n").as_bytes());
+        let lines: String = text.lines().map(|line| format!("{MARK}{line}\n")).collect();
+        self.shared.log(worker, lines.as_bytes());
         self.declare_dead(worker);
         let ward = &mut self.wards[worker];
         ward.quick_deaths = if process.since.elapsed() > SETTLED { 0 } else { ward.quick_deaths + 1 };
@@ -305,23 +343,17 @@ impl Wards {
         let started = self.has_started();
         let ward = &mut self.wards[worker];
         let asked = std::mem::take(&mut ward.asked);
-        if started && (asked || self.shared.manifest.config.respawn) {
+        let replaced = asked || self.shared.manifest.config.respawn;
+        if started && !replaced {
+            self.told(worker, 0).not_replaced(&self.shared.layout.slices[worker]);
+        } else if started {
             let step = ward.quick_deaths.saturating_sub(1).min(BACK_OFF.len() - 1);
             ward.respawn_at = Some(Instant::now() + BACK_OFF[step]);
         }
     }
 
-    fn obituary(&self, worker: usize, status: Option<ExitStatus>) -> String {
+    fn obituary(&self, worker: usize, how: &str) -> String {
         let rows = &self.shared.layout.slices[worker];
-        let how = match status.map(|s| (s.signal(), s.code())) {
-            Some((Some(signal), _)) => {
-                let name =
-                    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
-                format!("was killed by {name}")
-            }
-            Some((_, Some(code))) => format!("exited with code {code}"),
-            _ => "ended".into(),
-        };
         let turned_to = match self.shared.word(worker, word::ROW) {
             0 => String::new(),
             row => format!(" while it worked on row {}", row - 1),
@@ -366,7 +398,7 @@ impl Wards {
             self.wards[worker].quick_deaths = 0;
             match &mut self.wards[worker].process {
                 Some(process) => {
-                    drop(process.child.kill());
+                    kill_group(&mut process.child);
                     self.wards[worker].asked = true;
                 }
                 None => self.wards[worker].respawn_at = Some(Instant::now()),
@@ -393,14 +425,16 @@ impl Wards {
                 row - 1
             );
             self.shared.log(worker, text.as_bytes());
-            let _ = process.child.kill();
+            told::Worker { cluster: self.shared.name.as_str(), worker, pid: process.child.id() }
+                .hung(row - 1, held.as_secs_f64());
+            kill_group(&mut process.child);
         }
     }
 
     /// An operator's values go with the operator.
     fn watch_the_operator(&mut self) {
         if let Some(watch) = self.operator.take_if(|watch| watch.ended()) {
-            self.shared.forget_operator(watch.identity());
+            self.shared.forget_operator(watch.identity().pack());
         }
         let lease = self.shared.control[control::OPERATOR].load(Ordering::Acquire);
         if lease == 0 {
@@ -409,23 +443,35 @@ impl Wards {
             let identity = Identity::alive_from(lease);
             self.operator = identity.and_then(|i| Watch::new(i).ok().flatten());
             if self.operator.is_none() {
-                let gone = Identity { pid: (lease >> 32) as u32, start: lease & 0xffff_ffff };
-                self.shared.forget_operator(gone);
+                self.shared.forget_operator(lease);
             }
         }
     }
 
     /// Lets workers go; kills those that do not, also stopped ones.
     fn end_all(&mut self) {
-        let deadline = Instant::now() + GRACE;
+        let started = self.shared.started.load(Std::Acquire);
+        let deadline = Instant::now() + if started { GRACE } else { SHORT_GRACE };
         for ward in &mut self.wards {
             let Some(mut process) = ward.process.take() else { continue };
             let left = deadline.saturating_duration_since(Instant::now());
             if !process.watch.wait(Some(left)) {
-                let _ = process.child.kill();
+                kill_group(&mut process.child);
             }
             let _ = process.child.wait();
         }
+    }
+}
+
+fn how_it_ended(status: Option<ExitStatus>) -> String {
+    match status.map(|s| (s.signal(), s.code())) {
+        Some((Some(signal), _)) => {
+            let name =
+                Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
+            format!("was killed by {name}")
+        }
+        Some((_, Some(code))) => format!("exited with code {code}"),
+        _ => "ended".into(),
     }
 }
 
@@ -441,11 +487,6 @@ enum Voice {
     Output(usize),
     /// A worker or the operator has ended.
     End,
-}
-
-fn nonblocking(fd: BorrowedFd<'_>) -> nix::Result<()> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop)
 }
 
 /// Reads the last of it.

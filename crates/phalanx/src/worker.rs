@@ -4,15 +4,16 @@
 //! spread over threads or handed to a group is in [`hosts`].
 
 mod desk;
-mod hosts;
+pub(crate) mod hosts;
 
 use crate::{
     Error, Result,
     controller::{RHController, RHGroup},
     layout::{LifeState, Manifest},
 };
-use desk::Desk;
-use phalanx_shm::{Arena, ArenaName, Identity, Watch, process, reclaim};
+pub(crate) use desk::Desk;
+use nix::sys::signal::{SigSet, Signal};
+use phalanx_shm::{Arena, ArenaName, Identity, Watch, clock, process, reclaim};
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -97,7 +98,7 @@ pub(crate) fn run_group<G: RHGroup>(ticket: &Ticket) -> Result<()> {
 }
 
 /// The rows of a worker and whoever solves them.
-trait Host<P: Probe> {
+pub(crate) trait Host<P: Probe> {
     /// Answers the pending rows of one round; false when there are none.
     fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool;
 }
@@ -115,16 +116,10 @@ fn run<P: Probe, H: Host<P>>(
 ) -> Result<()> {
     process::ignore_interrupts();
     // Stopped when its server dies, it could not notice.
-    #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGCONT);
-    // A server that waits for its signals has them blocked, and its children inherit that.
-    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+    follow_the_server(Signal::SIGCONT);
     let desk = open(ticket)?;
     probe.at(Stage::Starting, 0, 0);
-    let mut host = build_or_say_why(&desk, || build(&desk))?;
-    desk.rejoin();
-    desk.set_life(LifeState::Ready);
-
+    let mut host = settle(&desk, || build(&desk))?;
     let mut spin = desk.spin();
     loop {
         // Read before the rows are looked at: whoever rings after that ends the wait at once.
@@ -137,9 +132,18 @@ fn run<P: Probe, H: Host<P>>(
         } else {
             probe.at(Stage::Waiting, 0, 0);
             desk.post.wait(seen, &mut spin, None);
-            desk.woke();
+            desk.woke(clock::now_ns());
         }
     }
+}
+
+/// Has the kernel send a signal when the server dies. (The thread of it that started this process, to be exact:
+/// one that lives as long as the server.)
+pub(crate) fn follow_the_server(signal: Signal) {
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_pdeathsig(signal);
+    // A server that waits for its signals has them blocked, and its children inherit that.
+    let _ = SigSet::empty().thread_set_mask();
 }
 
 /// Attaches to the arena, takes this worker's cores, and ends with the server.
@@ -161,7 +165,8 @@ fn open(ticket: &Ticket) -> Result<Arc<Desk>> {
 fn end_with(server: Identity, name: ArenaName) -> Result<()> {
     let gone = move || {
         let _ = reclaim(&name, false);
-        std::process::exit(0);
+        // In the middle of whatever the main thread does.
+        process::exit_now(0);
     };
     let Some(watch) = Watch::new(server)? else { gone() };
     let spawned =
@@ -173,13 +178,17 @@ fn end_with(server: Identity, name: ArenaName) -> Result<()> {
     Ok(())
 }
 
-fn build_or_say_why<H>(desk: &Desk, build: impl FnOnce() -> Result<H>) -> Result<H> {
+/// Builds the controllers of a desk's rows, which can be asked from then on; or leaves word why not.
+pub(crate) fn settle<H>(desk: &Desk, build: impl FnOnce() -> Result<H>) -> Result<H> {
     let built = catch_unwind(AssertUnwindSafe(build))
         .unwrap_or_else(|panic| Err(Error::Misuse(format!("panic: {}", panic_text(&*panic)))));
-    built.inspect_err(|e| {
+    let host = built.inspect_err(|e| {
         desk.say(desk.rows().start, 0, &e.to_string());
         desk.set_life(LifeState::Failed);
-    })
+    })?;
+    desk.rejoin();
+    desk.set_life(LifeState::Ready);
+    Ok(host)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

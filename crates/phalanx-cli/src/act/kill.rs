@@ -80,8 +80,10 @@ fn file_is_gone(name: &ArenaName, born: u64) -> bool {
     inspect(name).and_then(toc).is_none_or(|toc: Toc| toc.created_ns != born)
 }
 
+/// Not the server, which serves the rows of a local cluster itself.
 fn workers_of(observer: &Observer) -> Vec<Identity> {
-    observer.workers().iter().filter_map(|w| Identity::of(w.pid)).collect()
+    let pids = observer.workers().into_iter().map(|w| w.pid).filter(|&pid| pid != observer.server().pid);
+    pids.filter_map(Identity::of).collect()
 }
 
 /// SIGTERM for the server, then SIGKILL for all that is left, and what remains is removed.

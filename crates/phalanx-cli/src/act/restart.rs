@@ -4,7 +4,7 @@ use super::until;
 use crate::{
     fail::{Done, Failure},
     look::check_row,
-    out::{Colour, Out, span},
+    out::{Colour, Out, one_line, span},
 };
 use phalanx::{
     Observer,
@@ -121,8 +121,11 @@ fn not_back<'a>(
     observer: &Observer,
 ) -> Failure {
     let Some((_, worker)) = missing.next() else { return Failure::gone(name) };
-    let said =
-        observer.message(worker.first_row).ok().flatten().map_or_else(String::new, |(_, t)| format!(": {t}"));
+    let said = observer
+        .message(worker.first_row)
+        .ok()
+        .flatten()
+        .map_or_else(String::new, |(_, t)| format!(": {}", one_line(&t)));
     let state = serde_json::to_value(worker.state).ok().and_then(|v| v.as_str().map(str::to_owned));
     Failure::failed(format_args!(
         "worker {} is not back after {secs} s, it is {}{said}; see `phalanx logs {name} --worker {0}`",

@@ -220,14 +220,17 @@ fn cores(topology: &Topology) -> Check {
 
 fn quota(topology: &Topology) -> Check {
     const NAME: &str = "cpu quota";
-    match system::quota() {
+    match topology.quota {
         Some(cores) if cores < topology.usable.len() as f64 => Check::warn(
             NAME,
             format!(
                 "{cores:.1} cores' worth of time on {} cores: the kernel stops the workers for the rest of each period",
                 topology.usable.len()
             ),
-            format!("raise the container's CPU limit, or `serve --workers {}`", cores.floor().max(1.0)),
+            format!(
+                "raise the container's CPU limit, or `serve --workers {}` (default: rounded up)",
+                cores.floor().max(1.0)
+            ),
         ),
         Some(cores) => Check::pass(NAME, format!("{cores:.1} cores' worth of time")),
         None => Check::pass(NAME, "none"),

@@ -21,27 +21,6 @@ pub fn in_container() -> bool {
     Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists()
 }
 
-/// The cores' worth of time that the cgroup (of either version) allows.
-pub fn quota() -> Option<f64> {
-    let cgroups = text("/proc/self/cgroup")?;
-    let own = cgroups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-    let root = Path::new("/sys/fs/cgroup");
-    // In a container the path may be one of the host's; its root is what counts then.
-    let folders = Path::new(own.trim_start_matches('/')).ancestors().map(|folder| root.join(folder));
-    let second = folders.filter_map(|folder| parse_quota(&text(folder.join("cpu.max"))?));
-    let first = || {
-        let read = |name| text(root.join("cpu").join(name))?.parse::<f64>().ok();
-        Some(read("cpu.cfs_quota_us")? / read("cpu.cfs_period_us")?).filter(|&cores| cores > 0.0)
-    };
-    second.min_by(f64::total_cmp).or_else(first)
-}
-
-/// `cpu.max`: quota and period in µs, or `max`.
-fn parse_quota(text: &str) -> Option<f64> {
-    let (quota, period) = text.split_once(' ')?;
-    Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?)
-}
-
 /// logind's setting, from its file and the drop-ins, which win in the order of their names; `None` if unset.
 pub fn remove_ipc() -> Option<bool> {
     let mut files: Vec<_> = ["/usr/lib", "/run", "/etc"]
@@ -77,13 +56,6 @@ pub fn governors() -> Vec<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quotas() {
-        assert_eq!(parse_quota("150000 100000"), Some(1.5));
-        assert_eq!(parse_quota("max 100000"), None);
-        assert_eq!(parse_quota(""), None);
-    }
 
     #[test]
     fn logind_settings() {

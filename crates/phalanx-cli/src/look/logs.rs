@@ -3,7 +3,7 @@
 use super::{attach_dead_or_alive, check_row, is_there};
 use crate::{
     fail::{Done, Failure},
-    out::{Colour, Out, counted},
+    out::{Colour, Out, counted, one_line},
 };
 use phalanx::{Observer, observer::WorkerView};
 use serde_json::json;
@@ -112,6 +112,12 @@ fn tell(messages: &Messages, row: Option<usize>, out: &mut Out) -> std::io::Resu
         _ => {}
     }
     writeln!(out, "{}", out.paint(Colour::Bold, "messages of rows"))?;
+    if let ([(row, round, text)], Some(_)) = (messages.as_slice(), row) {
+        // Asked for alone, it is shown as it was said.
+        let mut lines = text.lines();
+        writeln!(out, "  row {row}, round {round}: {}", lines.next().unwrap_or_default())?;
+        return lines.try_for_each(|line| writeln!(out, "    {line}"));
+    }
     // What a worker's end makes all its rows say is said once.
     let groups: Vec<_> = messages.chunk_by(|a, b| a.1 == b.1 && a.2 == b.2 && a.0 + 1 == b.0).collect();
     for group in groups.iter().take(FEW) {
@@ -120,7 +126,7 @@ fn tell(messages: &Messages, row: Option<usize>, out: &mut Out) -> std::io::Resu
             1 => format!("row {first}"),
             many => format!("rows {first}..{}", first + many),
         };
-        writeln!(out, "  {rows}, round {round}: {text}")?;
+        writeln!(out, "  {rows}, round {round}: {}", one_line(text))?;
     }
     let rest: usize = groups.iter().skip(FEW).map(|g| g.len()).sum();
     if rest > 0 {

@@ -10,9 +10,9 @@ use nix::{
     sys::statvfs::statvfs,
 };
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, FileType, Metadata, OpenOptions},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
 };
 
 /// Held while an arena is being created; the kernel drops it with its holder, so a half-made arena whose
@@ -56,6 +56,7 @@ pub fn open_checked(name: &ArenaName, writable: bool) -> Result<File, ShmError> 
         mode: m.mode() & 0o777,
         uid,
     };
+    let no_file = |m: &Metadata| ShmError::NoFile { path: path.clone(), kind: kind_of(m.file_type()) };
     let opened = OpenOptions::new()
         .read(true)
         .write(writable)
@@ -69,16 +70,30 @@ pub fn open_checked(name: &ArenaName, writable: bool) -> Result<File, ShmError> 
         }
         Err(e) => {
             return Err(match fs::symlink_metadata(&path) {
-                Ok(m) if m.uid() != uid || m.file_type().is_symlink() => foreign(&m),
+                Ok(m) if !m.is_file() => no_file(&m),
+                Ok(m) if m.uid() != uid => foreign(&m),
                 _ => ShmError::os(format!("open {}", path.display()), "opening the arena", e),
             });
         }
     };
     let m = file.metadata().map_err(|e| ShmError::os("look at the arena", "fstat", e))?;
-    if m.uid() != uid || m.mode() & 0o077 != 0 || !m.is_file() {
+    if !m.is_file() {
+        return Err(no_file(&m));
+    }
+    if m.uid() != uid || m.mode() & 0o077 != 0 {
         return Err(foreign(&m));
     }
     Ok(file)
+}
+
+fn kind_of(file: FileType) -> &'static str {
+    match file {
+        f if f.is_symlink() => "a symbolic link",
+        f if f.is_dir() => "a directory",
+        f if f.is_fifo() => "a pipe",
+        f if f.is_socket() => "a socket",
+        _ => "a device",
+    }
 }
 
 /// Bytes free for arenas. A file system without a limit reports no blocks at all.

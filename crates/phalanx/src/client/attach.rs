@@ -2,15 +2,16 @@
 
 use super::{ClusterClient, Entry, Flight, MAX_IN_FLIGHT};
 use crate::{
-    Error, Result,
+    Conventions, Error, Result,
     layout::{Layout, Manifest, Phase, control, gate, tensor, worker as word},
     report::Report,
     schema::{Group, Record, Schema},
     tables::{
         RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState, Table,
     },
+    told,
 };
-use phalanx_shm::{Arena, GateRef, Identity, Spin, Watch, Words, sync::Ordering};
+use phalanx_shm::{Arena, ArenaName, GateRef, Identity, Spin, Watch, Words, sync::Ordering};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -33,10 +34,9 @@ impl ClusterClient {
         let deadline = Instant::now() + patience;
         loop {
             match Self::connect(name) {
-                Err(
-                    Error::Starting { .. }
-                    | Error::Shm(phalanx_shm::ShmError::Absent { .. } | phalanx_shm::ShmError::NotReady { .. }),
-                ) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+                Err(e) if e.is_not_there_yet() && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 other => return other,
             }
         }
@@ -52,6 +52,14 @@ impl ClusterClient {
                 return Err(Error::SchemaMismatch(difference));
             }
         }
+        Ok(client)
+    }
+
+    /// As [`ClusterClient::connect`], refusing a cluster whose conventions are not the client's; it is free for the
+    /// next client then.
+    pub fn connect_as(name: &str, conventions: &Conventions) -> Result<Self> {
+        let client = Self::connect(name)?;
+        conventions.check(&client.manifest)?;
         Ok(client)
     }
 
@@ -104,6 +112,7 @@ impl ClusterClient {
             ask: arena.words(tensor::ASK)?,
             done: arena.words(tensor::DONE)?,
             posted: arena.words(tensor::POSTED)?,
+            seeds: arena.words(tensor::SEEDS)?,
             rounds: arena.words(tensor::ROUNDS)?,
             slots: arena.words(tensor::SLOTS)?,
             messages: arena.words(tensor::MESSAGES)?,
@@ -143,6 +152,7 @@ impl ClusterClient {
 /// The right to write. Given back when dropped, whatever went wrong after it was claimed.
 #[derive(Debug)]
 pub(super) struct Lease {
+    name: ArenaName,
     control: Words,
     me: Identity,
 }
@@ -158,7 +168,10 @@ impl Lease {
                 return Err(Error::ClientTaken { name: arena.name().to_string(), pid: other.pid });
             }
             match word.compare_exchange(held, me.pack(), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(Self { control, me }),
+                Ok(_) => {
+                    told::client_connected(arena.name().as_str(), me.pid);
+                    return Ok(Self { name: arena.name().clone(), control, me });
+                }
                 Err(now) => held = now,
             }
         }
@@ -171,6 +184,7 @@ impl Drop for Lease {
         if Identity::me() == self.me {
             let word = &self.control[control::CLIENT];
             let _ = word.compare_exchange(self.me.pack(), 0, Ordering::Release, Ordering::Relaxed);
+            told::client_left(self.name.as_str(), self.me.pid);
         }
     }
 }

@@ -5,11 +5,11 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// What the machine has. A core is a number the kernel gives to one hardware thread.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Topology {
     /// Cores this process may use: the affinity mask without what is offline. The kernel has already
     /// cut the mask to the cgroup's `cpuset.cpus.effective`, so that file is not read.
@@ -21,6 +21,8 @@ pub struct Topology {
     pub nodes: Vec<Vec<usize>>,
     /// The online cores, grouped by physical core, in the order of their first ones.
     pub siblings: Vec<Vec<usize>>,
+    /// The cores' worth of time that the cgroup allows, whichever cores it is spent on; `None` for no limit.
+    pub quota: Option<f64>,
 }
 
 impl Topology {
@@ -29,12 +31,14 @@ impl Topology {
         let mask = sched_getaffinity(Pid::from_raw(0))?;
         let affinity: Vec<usize> =
             (0..CpuSet::count()).filter(|&core| mask.is_set(core).unwrap_or(false)).collect();
-        Self::read_from(Path::new("/sys"), &affinity)
+        let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        Self::read_from(Path::new("/sys"), &cgroups, &affinity)
     }
 
     /// Reads a sysfs tree. What is missing from it (containers, sandboxes) is taken to be simple: all
-    /// cores online, none isolated, one node, one hardware thread per physical core.
-    pub fn read_from(sys_root: &Path, affinity: &[usize]) -> io::Result<Self> {
+    /// cores online, none isolated, one node, one hardware thread per physical core, no quota. `cgroups` is the text
+    /// of `/proc/self/cgroup`.
+    pub fn read_from(sys_root: &Path, cgroups: &str, affinity: &[usize]) -> io::Result<Self> {
         let cpu = sys_root.join("devices/system/cpu");
         let online = match read_list(&cpu.join("online"))? {
             Some(online) => BTreeSet::from_iter(online),
@@ -83,6 +87,7 @@ impl Topology {
             isolated: isolated.into_iter().filter(is_online).collect(),
             nodes,
             siblings,
+            quota: quota(&sys_root.join("fs/cgroup"), cgroups),
         })
     }
 
@@ -102,6 +107,26 @@ impl Topology {
         let mut seen = BTreeSet::new();
         cores.retain(|&core| seen.insert(self.place_of(core).0));
     }
+}
+
+/// The least quota from this process' cgroup (of either version) up to the root.
+fn quota(root: &Path, cgroups: &str) -> Option<f64> {
+    let text = |path: PathBuf| fs::read_to_string(path).ok();
+    let own = cgroups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    // In a container the path may be one of the host's; its root is what counts then.
+    let folders = Path::new(own.trim_start_matches('/')).ancestors().map(|folder| root.join(folder));
+    let second = folders.filter_map(|folder| parse_quota(&text(folder.join("cpu.max"))?));
+    let first = || {
+        let read = |name| text(root.join("cpu").join(name))?.trim().parse::<f64>().ok();
+        Some(read("cpu.cfs_quota_us")? / read("cpu.cfs_period_us")?)
+    };
+    second.min_by(f64::total_cmp).or_else(first).filter(|cores| cores.is_finite() && *cores > 0.0)
+}
+
+/// `cpu.max`: quota and period in µs, or `max`.
+fn parse_quota(text: &str) -> Option<f64> {
+    let (quota, period) = text.trim().split_once(' ')?;
+    Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?)
 }
 
 /// `None` where there is no such file.
@@ -202,7 +227,7 @@ mod tests {
             ("node/node2/cpulist", "1-2,4-6\n"),
             ("node/online", "0,2\n"),
         ]);
-        let topology = Topology::read_from(root.path(), &[4, 0, 1, 9]).unwrap();
+        let topology = Topology::read_from(root.path(), "", &[4, 0, 1, 9]).unwrap();
         assert_eq!(topology.usable, [0, 1, 4]);
         assert_eq!(topology.isolated, [5]);
         assert_eq!(topology.nodes, [vec![0, 3], vec![], vec![1, 2, 4, 5]]);
@@ -211,7 +236,7 @@ mod tests {
 
     #[test]
     fn topology_without_sysfs_is_simple() {
-        let topology = Topology::read_from(Path::new("/nonexistent"), &[2, 5]).unwrap();
+        let topology = Topology::read_from(Path::new("/nonexistent"), "0::/\n", &[2, 5]).unwrap();
         assert_eq!(
             topology,
             Topology {
@@ -219,11 +244,41 @@ mod tests {
                 isolated: vec![],
                 nodes: vec![vec![2, 5]],
                 siblings: vec![vec![2], vec![5]],
+                quota: None,
             }
         );
         let broken = sysfs(&[("cpu/online", "all of them")]);
-        let error = Topology::read_from(broken.path(), &[0]).unwrap_err().to_string();
+        let error = Topology::read_from(broken.path(), "", &[0]).unwrap_err().to_string();
         assert!(error.contains("cpu/online") && error.contains("all of them"), "{error}");
+    }
+
+    #[test]
+    fn the_least_quota_on_the_way_up_counts() {
+        let quota = |cgroups: &str, files: &[(&str, &str)]| {
+            let root = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let path = root.path().join("fs/cgroup").join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Topology::read_from(root.path(), cgroups, &[0]).unwrap().quota
+        };
+        let own = "0::/jobs/mine\n";
+        assert_eq!(quota(own, &[]), None);
+        assert_eq!(quota(own, &[("jobs/mine/cpu.max", "max 100000\n")]), None);
+        let nested = [("jobs/mine/cpu.max", "400000 100000\n"), ("jobs/cpu.max", "150000 100000\n")];
+        assert_eq!(quota(own, &nested), Some(1.5));
+        assert_eq!(
+            quota("0::/../elsewhere\n", &[("cpu.max", "200000 100000")]),
+            Some(2.0),
+            "a container's root"
+        );
+        let first = [("cpu/cpu.cfs_quota_us", "50000\n"), ("cpu/cpu.cfs_period_us", "100000\n")];
+        assert_eq!(quota("3:cpu:/mine\n", &first), Some(0.5));
+        assert_eq!(quota("", &[("cpu/cpu.cfs_quota_us", "-1\n"), first[1]]), None);
+        for nonsense in ["", "1", "a b", "1 0", "-1 100000"] {
+            assert_eq!(quota(own, &[("cpu.max", nonsense)]), None, "{nonsense:?}");
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use crate::{
     layout::{Layout, Life, Manifest, Phase, control, gate, tensor, worker as word},
     message,
     program::Controller,
+    told,
 };
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use phalanx_shm::{Arena, ArenaName, GateRef, Identity, SlotReader, Words, sync::Ordering};
+use phalanx_shm::{Arena, ArenaName, GateRef, SlotReader, Words, sync::Ordering};
 use std::{
     sync::{
         Condvar, Mutex, PoisonError,
@@ -38,6 +39,8 @@ pub struct Shared {
     /// Wakes the supervisor out of its poll.
     pub(super) event: EventFd,
     pub(super) closing: AtomicBool,
+    /// It was ready once: its workers have something to end.
+    pub(super) started: AtomicBool,
     /// The only process these threads and children belong to.
     pub(super) pid: u32,
 }
@@ -97,6 +100,7 @@ impl Shared {
             gate: arena.gate(tensor::GATES, gate::SERVER)?,
             event,
             closing: AtomicBool::new(false),
+            started: AtomicBool::new(false),
             pid: std::process::id(),
             arena: Mutex::new(arena),
             manifest,
@@ -131,6 +135,13 @@ impl Shared {
         logs.get(worker).map_or_else(Vec::new, |log| log.lines())
     }
 
+    /// Rounds can be posted from now on, unless the end has begun already.
+    pub fn become_ready(&self) {
+        self.started.store(true, Std::Release);
+        let (from, to) = (Phase::Starting as u64, Phase::Ready as u64);
+        let _ = self.control[control::PHASE].compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     /// Begins the end: no more rounds, workers go, the file is removed. Anybody may ask, once is enough.
     pub fn close(&self) {
         if self.closing.swap(true, Std::AcqRel) {
@@ -144,6 +155,9 @@ impl Shared {
         self.gate.ring();
         self.poke();
         self.news.tell();
+        if self.started.load(Std::Acquire) {
+            told::closed(self.name.as_str());
+        }
     }
 
     /// Why a worker did not start.
@@ -196,17 +210,7 @@ impl Shared {
     }
 
     /// Takes back what an operator that is gone has overridden.
-    pub(super) fn forget_operator(&self, operator: Identity) {
-        let words = self.layout.override_words();
-        let lease = &self.control[control::OPERATOR];
-        // Held by the server while it clears. Where the next operator was faster, it clears what it finds.
-        let me = Identity::me().pack();
-        if lease.compare_exchange(operator.pack(), me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            return;
-        }
-        for row in 0..self.layout.rows {
-            crate::operator::clear(&self.overrides[row * words..(row + 1) * words]);
-        }
-        lease.store(0, Ordering::Release);
+    pub(super) fn forget_operator(&self, lease: u64) {
+        crate::operator::forget(&self.control, &self.overrides, &self.layout, lease);
     }
 }

@@ -7,13 +7,13 @@ use crate::{
     fields::StatusRow,
     layout::{Layout, Life, LifeState, Manifest, Part, Phase, ROUNDS, control, gate, tensor, worker as word},
     message,
-    outcome::{Code, Outcome, RESET, Reason},
+    outcome::{Code, Outcome, RESET, Reason, SEEDED},
     robot::QuatOrder,
     schema::{Group, Record},
 };
 use phalanx_shm::{
     Answer, Arena, Dtype, GateRef, Handoff, Slot, SlotReader, Spin, Words, all_finite_f32, all_finite_f64,
-    clock::{self, Ticker},
+    clock::Ticker,
     copy_in, copy_out,
     sync::{AtomicU64, Ordering},
 };
@@ -34,6 +34,7 @@ pub struct Desk {
     ask: Words,
     done: Words,
     posted: Words,
+    seeds: Words,
     state: Words,
     refs: Words,
     slots: Words,
@@ -78,6 +79,7 @@ impl Desk {
             round: 0,
             first: true,
             reset: false,
+            seed: None,
             reason: Reason::None,
             state: row(Group::State),
             refs: row(Group::Refs),
@@ -98,6 +100,7 @@ impl Desk {
             ask: arena.words(tensor::ASK)?,
             done: arena.words(tensor::DONE)?,
             posted: arena.words(tensor::POSTED)?,
+            seeds: arena.words(tensor::SEEDS)?,
             state: arena.words(tensor::STATE)?,
             refs: arena.words(tensor::REFS)?,
             slots: arena.words(tensor::SLOTS)?,
@@ -109,7 +112,11 @@ impl Desk {
             refs_floats: floats(Group::Refs),
             cmd_floats: floats(Group::Cmd),
             ref_bytes: schema.record(Group::Refs)?.fields.iter().map(|f| f.bytes()).collect(),
-            setup: Setup { config: manifest.config.clone(), schema: manifest.schema.clone() },
+            setup: Setup {
+                config: manifest.config.clone(),
+                schema: manifest.schema.clone(),
+                prepared: manifest.description.prepared.clone(),
+            },
             layout,
             manifest,
         })
@@ -186,8 +193,8 @@ impl Desk {
     }
 
     /// A wait has ended.
-    pub fn woke(&self) {
-        self.word(word::WOKE_NS).store(clock::now_ns(), Ordering::Relaxed);
+    pub fn woke(&self, now: u64) {
+        self.word(word::WOKE_NS).store(now, Ordering::Relaxed);
     }
 
     /// A round's rows are answered.
@@ -226,6 +233,8 @@ impl Desk {
         self.bring(Group::State, &self.state, seat.row, &mut lane.state);
         probe.at(Stage::CopyingIn, seat.row, ask.round);
         self.bring(Group::Refs, &self.refs, seat.row, &mut lane.refs);
+        // An input like these two: written before the ask, and not changed while it stands.
+        let seed = (reset && ask.flags & SEEDED != 0).then(|| self.seeds[seat.row].load(Ordering::Relaxed));
         if !handoff.still_stands(ask) {
             return unsolved(Reason::Withdrawn, Outcome::Idle);
         }
@@ -235,7 +244,7 @@ impl Desk {
         }
         lane.row = seat.row;
         lane.round = ask.round;
-        lane.reset = reset;
+        (lane.reset, lane.seed) = (reset, seed);
         lane.first = seat.first;
         lane.reason = Reason::None;
         lane.verdict = Verdict::Solved;

@@ -71,7 +71,7 @@ impl<T: RHController> Chair<T> {
     fn ask(&mut self, desk: &Desk, lane: &mut LaneBuffer) {
         let answered = catch_unwind(AssertUnwindSafe(|| {
             if lane.reset {
-                self.reset(desk)?;
+                self.reset(desk, lane.seed)?;
             }
             if lane.reason == Reason::None {
                 let lane = lane.lane(desk.quat_order());
@@ -90,12 +90,15 @@ impl<T: RHController> Chair<T> {
         lane.verdict = Verdict::Failed(failed.1.into());
     }
 
-    fn reset(&mut self, desk: &Desk) -> Result<()> {
+    fn reset(&mut self, desk: &Desk, seed: Option<u64>) -> Result<()> {
         if self.broken {
             self.controller = T::build(&desk.setup, self.seat.row)?;
             self.broken = false;
         }
-        self.controller.reset();
+        match seed {
+            Some(seed) => self.controller.reset_seeded(seed),
+            None => self.controller.reset(),
+        }
         Ok(())
     }
 
@@ -310,6 +313,10 @@ impl<G: RHGroup> Group<G> {
             if self.broken {
                 self.group = G::build(&desk.setup, desk.rows())?;
                 self.broken = false;
+                // The seeds of this round went down with the old one.
+                for lane in &self.batch.lanes[..self.batch.len] {
+                    lane.seed.into_iter().for_each(|seed| self.group.reset_seeded(lane.row, seed));
+                }
             }
             self.group.solve(&mut self.batch);
             Ok(())
@@ -339,7 +346,11 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
                 return;
             }
             if lane.reset {
-                *broken |= catch_unwind(AssertUnwindSafe(|| group.reset(lane.row))).is_err();
+                let reset = || match lane.seed {
+                    Some(seed) => group.reset_seeded(lane.row, seed),
+                    None => group.reset(lane.row),
+                };
+                *broken |= catch_unwind(AssertUnwindSafe(reset)).is_err();
             }
             if lane.reason == Reason::None {
                 batch.len += 1;

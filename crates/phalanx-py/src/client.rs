@@ -1,0 +1,511 @@
+//! The simulator's side of a cluster.
+
+use crate::{
+    device,
+    error::{Raised, Result, raise},
+    field::{FieldView, Hold, Place},
+    fork::Home,
+    local::Local,
+    log,
+    report::{Explanation, Report, Slow},
+    rows::Choice,
+};
+use phalanx::{ClusterClient, Error, Outcome, Rows, Wait, conventions::Conventions, layout::Manifest};
+use phalanx_mirror::{Mirror, MirrorError, Stream, Structure};
+use pyo3::{
+    PyTraverseError, PyVisit,
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyBytes, PyTuple},
+};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, TryLockError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// The one writer of a cluster's state and refs. `phalanx.ClusterClient` is made of it.
+#[pyclass(subclass, frozen, weakref, module = "phalanx._core")]
+pub struct Client {
+    home: Home,
+    name: String,
+    rows: usize,
+    /// `cpu`, or the mirror's.
+    device: String,
+    /// `None` once closed.
+    open: Mutex<Option<Open>>,
+    /// Which thread is inside a call; 0 for none.
+    inside: AtomicUsize,
+    /// To be closed, by the call that goes on if there is one.
+    closing: AtomicBool,
+    /// Serves the rows on the calling thread, for clusters without processes.
+    local: Option<Py<Local>>,
+}
+
+/// A client that is open.
+struct Open {
+    client: ClusterClient,
+    /// Its tables on a device.
+    mirror: Option<Mirror>,
+    /// Rounds that were triggered and not yet waited for, oldest first.
+    flights: Vec<phalanx::Ticket>,
+}
+
+/// A round in flight: wait for it with `client.wait(ticket)`.
+#[pyclass(frozen, module = "phalanx._core")]
+pub struct Ticket {
+    /// Its number.
+    #[pyo3(get)]
+    round: u64,
+    client: Py<Client>,
+}
+
+#[pymethods]
+impl Ticket {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        visit.call(&self.client)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Ticket(round {})", self.round)
+    }
+}
+
+/// Time limits of a call, checked.
+#[derive(Clone, Copy)]
+struct Limits {
+    timeout: Option<Duration>,
+    deadline: Option<Duration>,
+}
+
+impl Limits {
+    fn new(timeout: Option<f64>, deadline: Option<f64>) -> Result<Self> {
+        let duration = |name: &str, seconds: Option<f64>| -> Result<Option<Duration>> {
+            let given = seconds.map(|s| Duration::try_from_secs_f64(s).map_err(|_| (name.to_owned(), s)));
+            given.transpose().map_err(|(name, s)| {
+                PyValueError::new_err(format!("{name} = {s}: give seconds, 0 or more")).into()
+            })
+        };
+        Ok(Self { timeout: duration("timeout", timeout)?, deadline: duration("deadline", deadline)? })
+    }
+}
+
+impl Client {
+    /// The client, for one thread at a time.
+    #[inline]
+    fn lock(&self) -> Result<Guard<'_>> {
+        self.home.check()?;
+        match self.open.try_lock() {
+            Ok(guard) if guard.is_some() && !self.closing.load(Ordering::SeqCst) => {
+                self.inside.store(this_thread(), Ordering::SeqCst);
+                Ok(Guard { of: self, open: Some(guard) })
+            }
+            Ok(_) => Err(self.closed_error()),
+            Err(TryLockError::Poisoned(_)) => Err(self.closed_error()),
+            Err(TryLockError::WouldBlock) => Err(raise(
+                "MisuseError",
+                "another thread is inside a call of this client: one thread at a time (a round in flight is \
+                 waited for by one thread; others may read and write the fields)",
+            )),
+        }
+    }
+
+    #[cold]
+    fn closed_error(&self) -> Raised {
+        raise("ClosedError", &format!("this client of cluster {:?} is closed", self.name))
+    }
+
+    /// What a row last had to say, and in which round.
+    pub fn text_of(&self, row: usize) -> Result<Option<(u64, String)>> {
+        Ok(self.lock()?.client.message(row))
+    }
+
+    /// Where the time of a round went; only of the last.
+    pub fn explain(&self, round: u64) -> Result<Explanation> {
+        let open = self.lock()?;
+        let Open { client, mirror, .. } = &*open;
+        let last = client.last_report().round;
+        if last != round {
+            return Err(raise(
+                "MisuseError",
+                &format!("round {round} is over: explain a report before the next round ({last})"),
+            ));
+        }
+        let stages = client.stages();
+        let mut slowest: Vec<Slow> = (0..self.rows)
+            .map(|row| (row, client.status.of(row)))
+            .filter(|(_, status)| status.round == round)
+            .map(|(row, status)| Slow {
+                row,
+                solve_us: f64::from(status.solve_us),
+                worker: status.worker,
+                iterations: status.iterations,
+                outcome: Outcome::from_code(status.outcome),
+            })
+            .collect();
+        slowest.sort_by(|a, b| b.solve_us.total_cmp(&a.solve_us));
+        slowest.truncate(5);
+        let mut stages_us = vec![
+            ("post", stages.post_us),
+            ("wake", stages.wake_us),
+            ("solve", stages.solve_us),
+            ("gather", stages.gather_us),
+        ];
+        let mut total_us = stages.total_us;
+        if let Some(times) = mirror.as_ref().map(Mirror::times) {
+            stages_us.insert(0, ("copy in", times.inputs_us));
+            stages_us.push(("copy out", times.outputs_us));
+            total_us += times.inputs_us + times.outputs_us;
+        }
+        Ok(Explanation { round, stages: stages_us, slowest, total_us })
+    }
+
+    /// The stream the caller works on now. To be asked before locking: it is Python that answers.
+    #[inline]
+    fn stream(slf: &Bound<'_, Self>) -> Result<Stream> {
+        if slf.get().device == "cpu" {
+            return Ok(Stream::DEFAULT);
+        }
+        Ok(device::stream(slf.call_method0("current_stream")?.extract()?))
+    }
+
+    #[inline]
+    fn post(py: Python<'_>, open: &mut Open, rows: Rows<'_>, stream: Stream) -> Result<phalanx::Ticket> {
+        let Open { client, mirror, .. } = open;
+        match mirror {
+            None => Ok(client.trigger(rows)?),
+            Some(mirror) => Ok(py.detach(|| mirror.trigger(client, rows, stream))?),
+        }
+    }
+
+    fn wait_for(
+        slf: &Bound<'_, Self>,
+        open: &mut Open,
+        ticket: phalanx::Ticket,
+        limits: Limits,
+        stream: Stream,
+    ) -> Result<Report> {
+        let py = slf.py();
+        let Open { client, mirror, .. } = open;
+        // Interrupted or not, the round is to be waited for.
+        let served = slf.get().local.as_ref().map_or(Ok(()), |local| local.bind(py).borrow_mut().serve());
+        let this = slf.get();
+        // What a signal's handler raised (KeyboardInterrupt, mostly); only the main thread ever sees one.
+        let mut raised = None;
+        let waited = py.detach(|| {
+            let mut interrupt = || {
+                raised = Python::attach(|py| py.check_signals()).err();
+                if raised.is_none() && this.closing.load(Ordering::SeqCst) {
+                    raised = Some(this.closed_error().into());
+                }
+                raised.is_some()
+            };
+            let Limits { timeout, deadline } = limits;
+            let wait = Wait { timeout, deadline, interrupt: Some(&mut interrupt) };
+            match mirror {
+                None => client.wait(ticket, wait).map(|_| ()).map_err(MirrorError::from),
+                Some(mirror) => mirror.wait(client, ticket, wait, stream).map(|_| ()),
+            }
+        });
+        log::bring(py);
+        served?;
+        match waited {
+            Err(MirrorError::Cluster(Error::Interrupted { .. })) if raised.is_some() => {
+                Err(raised.expect("just looked").into())
+            }
+            Err(e) => Err(e.into()),
+            Ok(()) => {
+                let report = client.last_report();
+                let ages = || (0..slf.get().rows).map(|row| client.status.of(row).age).collect();
+                Ok(Report::new(report, ages, slf.clone().unbind()))
+            }
+        }
+    }
+}
+
+/// A number for this thread that no other living thread has, and that is not 0.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here) as usize)
+}
+
+/// A locked client that is open.
+struct Guard<'a> {
+    of: &'a Client,
+    /// Always there until it is dropped.
+    open: Option<MutexGuard<'a, Option<Open>>>,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.of.inside.store(0, Ordering::SeqCst);
+        self.open = None;
+        // Looked at after the lock was given back: whoever asks for the end either finds it free or is seen here.
+        if self.of.closing.load(Ordering::SeqCst) {
+            drop(self.of.open.try_lock().ok().and_then(|mut open| open.take()));
+        }
+    }
+}
+
+impl std::ops::Deref for Guard<'_> {
+    type Target = Open;
+    #[inline]
+    fn deref(&self) -> &Open {
+        self.open.as_deref().and_then(Option::as_ref).expect("looked when locking")
+    }
+}
+
+impl std::ops::DerefMut for Guard<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Open {
+        self.open.as_deref_mut().and_then(Option::as_mut).expect("looked when locking")
+    }
+}
+
+#[pymethods]
+impl Client {
+    /// Becomes the client of a cluster, waiting up to `patience` seconds for one that is being started.
+    #[new]
+    #[pyo3(signature = (name, *, patience = 0.0, conventions = None, local = None, device = None, engine = None))]
+    fn new(
+        py: Python<'_>,
+        name: String,
+        patience: f64,
+        conventions: Option<&str>,
+        local: Option<Py<Local>>,
+        device: Option<&str>,
+        engine: Option<&str>,
+    ) -> Result<Self> {
+        let engine = device::engine(device, engine)?;
+        let limits = Limits::new(Some(patience), None)?;
+        let conventions = match conventions {
+            None => Conventions::default(),
+            Some(text) => serde_json::from_str(text).map_err(|e| raise("ConfigError", &e.to_string()))?,
+        };
+        let mut raised = None;
+        let connected = py.detach(|| {
+            let until = std::time::Instant::now() + limits.timeout.unwrap_or_default();
+            loop {
+                match ClusterClient::connect_as(&name, &conventions) {
+                    Err(e) if e.is_not_there_yet() && std::time::Instant::now() < until => {
+                        raised = Python::attach(|py| py.check_signals()).err();
+                        if raised.is_some() {
+                            return Err(e);
+                        }
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
+                    other => return other,
+                }
+            }
+        });
+        if let Some(raised) = raised {
+            return Err(raised.into());
+        }
+        let client = connected?;
+        let mirror = engine.map(|engine| Mirror::new(&*engine, &client)).transpose()?;
+        log::bring(py);
+        let rows = client.rows();
+        let device = mirror.as_ref().map_or("cpu".into(), |mirror| mirror.device().to_string());
+        let open = Mutex::new(Some(Open { client, mirror, flights: Vec::new() }));
+        let (inside, closing) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Ok(Self { home: Home::here(), name, rows, device, open, inside, closing, local })
+    }
+
+    /// The cluster's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many rows.
+    #[getter]
+    fn n(&self) -> usize {
+        self.rows
+    }
+
+    /// The last round that was triggered.
+    #[getter]
+    fn round(&self) -> Result<u64> {
+        Ok(self.lock()?.client.round())
+    }
+
+    /// Has it been closed?
+    #[getter]
+    fn closed(&self) -> bool {
+        !self.home.is_here() || self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Everything that is fixed for the cluster's life, as JSON.
+    fn manifest(&self) -> Result<String> {
+        manifest_json(self.lock()?.client.manifest())
+    }
+
+    /// Triggers a round of some rows and waits for it. Other Python threads run meanwhile; Ctrl-C ends the
+    /// wait at once, with the cluster still usable.
+    ///
+    /// `rows`: None for all, a bool mask (n,), ids, a slice, a list or an int; numpy, torch, JAX, any device.
+    /// `timeout`: seconds for the whole call, then `RoundTimeout` (default: the cluster's `round_timeout`).
+    /// `deadline`: seconds after which rows that have not answered are reported late; never raises.
+    #[pyo3(signature = (rows = None, timeout = None, deadline = None))]
+    fn solve(
+        slf: &Bound<'_, Self>,
+        rows: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+        deadline: Option<f64>,
+    ) -> Result<Report> {
+        let this = slf.get();
+        let limits = Limits::new(timeout, deadline)?;
+        let chosen = Choice::of(rows, this.rows)?;
+        let stream = Self::stream(slf)?;
+        let mut open = this.lock()?;
+        let ticket = Self::post(slf.py(), &mut open, chosen.rows(), stream)?;
+        Self::wait_for(slf, &mut open, ticket, limits, stream)
+    }
+
+    /// Posts a round of some rows and returns at once; `wait` for the ticket. Up to 16 rounds of different
+    /// rows may be in flight.
+    #[pyo3(signature = (rows = None))]
+    fn trigger(slf: &Bound<'_, Self>, rows: Option<&Bound<'_, PyAny>>) -> Result<Ticket> {
+        let chosen = Choice::of(rows, slf.get().rows)?;
+        let stream = Self::stream(slf)?;
+        let mut open = slf.get().lock()?;
+        let ticket = Self::post(slf.py(), &mut open, chosen.rows(), stream)?;
+        let round = ticket.round();
+        open.flights.push(ticket);
+        Ok(Ticket { round, client: slf.clone().unbind() })
+    }
+
+    /// Waits for a round that was triggered, and brings its answers into `cmd` and `status`. Without a ticket: for
+    /// the oldest in flight.
+    #[pyo3(signature = (ticket = None, timeout = None, deadline = None))]
+    fn wait(
+        slf: &Bound<'_, Self>,
+        ticket: Option<&Bound<'_, Ticket>>,
+        timeout: Option<f64>,
+        deadline: Option<f64>,
+    ) -> Result<Report> {
+        let limits = Limits::new(timeout, deadline)?;
+        let stream = Self::stream(slf)?;
+        let mut open = slf.get().lock()?;
+        let why = match ticket.map(Bound::get) {
+            None => "no round is in flight".into(),
+            Some(ticket) if !ticket.client.is(slf) => {
+                format!("round {} is not in flight on this client", ticket.round)
+            }
+            Some(ticket) => format!("round {} has been waited for already", ticket.round),
+        };
+        let mine = |flight: &phalanx::Ticket| {
+            ticket.is_none_or(|t| t.get().client.is(slf) && t.get().round == flight.round())
+        };
+        let Some(index) = open.flights.iter().position(mine) else { return Err(raise("MisuseError", &why)) };
+        let taken = open.flights.remove(index);
+        Self::wait_for(slf, &mut open, taken, limits, stream)
+    }
+
+    /// Resets rows at the start of their next round; their refs hold the controller's defaults at once.
+    /// With a seed each row's controller gets a seed of its own, the same whatever the number of workers.
+    #[pyo3(signature = (rows = None, seed = None))]
+    fn reset(slf: &Bound<'_, Self>, rows: Option<&Bound<'_, PyAny>>, seed: Option<u64>) -> Result<()> {
+        let chosen = Choice::of(rows, slf.get().rows)?;
+        let stream = Self::stream(slf)?;
+        let mut open = slf.get().lock()?;
+        let Open { client, mirror, .. } = &mut *open;
+        match mirror {
+            None => Ok(client.reset_seeded(chosen.rows(), seed)?),
+            Some(mirror) => Ok(mirror.reset_seeded(client, chosen.rows(), seed, stream)?),
+        }
+    }
+
+    /// What a row last had to say and in which round: `(round, text)`, or None.
+    fn message(&self, row: i64) -> Result<Option<(u64, String)>> {
+        let wrapped = if row < 0 { row + self.rows as i64 } else { row };
+        if !(0..self.rows as i64).contains(&wrapped) {
+            let why = format!("row {row} of {}: rows count from 0 to {}", self.rows, self.rows - 1);
+            return Err(raise("MisuseError", &why));
+        }
+        self.text_of(wrapped as usize)
+    }
+
+    /// The fields of a group, or None if this cluster has no such group. `followed` is a group here.
+    fn views<'py>(&self, py: Python<'py>, group: &str) -> Result<Option<Bound<'py, PyTuple>>> {
+        let open = self.lock()?;
+        let structure = structure(group)?;
+        let Some(table) = structure.table(&open.client) else { return Ok(None) };
+        let memory = table.memory();
+        let (lies, hold): (_, Hold) = ((memory.as_ptr() as usize, table.record().stride), Arc::new(memory));
+        let view = |field: &phalanx::Field| -> Result<Bound<'py, FieldView>> {
+            let view = match &open.mirror {
+                None => FieldView::new(structure, field, lies, Some(self.rows), Place::Host, hold.clone()),
+                Some(mirror) => FieldView::of_mirror(structure, field, mirror.field(structure, &field.name)?),
+            };
+            Ok(Bound::new(py, view)?)
+        };
+        let views = table.record().fields.iter().map(view).collect::<Result<Vec<_>>>()?;
+        Ok(Some(PyTuple::new(py, views)?))
+    }
+
+    /// The device the fields are on: `cpu` or `cuda:i`.
+    #[getter]
+    fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Why the shared memory's pages are not locked for the device, if they could not be: copies are slower then.
+    #[getter]
+    fn unlocked(&self) -> Result<Option<String>> {
+        Ok(self.lock()?.mirror.as_ref().and_then(|mirror| mirror.unlocked().map(str::to_owned)))
+    }
+
+    /// A device field's bytes, row after row: to look at, not to work with.
+    fn read<'py>(slf: &Bound<'py, Self>, group: &str, name: &str) -> Result<Bound<'py, PyBytes>> {
+        let stream = Self::stream(slf)?;
+        let open = slf.get().lock()?;
+        let mirror = open.mirror.as_ref().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
+        let bytes = mirror.read(structure(group)?, name, stream)?;
+        Ok(PyBytes::new(slf.py(), &bytes))
+    }
+
+    /// Writes a device field of all rows from bytes, row after row: to set up, not to work with.
+    fn write(slf: &Bound<'_, Self>, group: &str, name: &str, bytes: &[u8]) -> Result<()> {
+        let stream = Self::stream(slf)?;
+        let mut open = slf.get().lock()?;
+        let mirror = open.mirror.as_mut().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
+        Ok(mirror.write(structure(group)?, name, bytes, stream)?)
+    }
+
+    /// The handle of the CUDA stream that copies go on; a device's client overrides it.
+    fn current_stream(&self) -> usize {
+        0
+    }
+
+    /// Gives the cluster back, for another client. Views stay readable; calls are refused. Idempotent.
+    fn close(&self, py: Python<'_>) {
+        if !self.home.is_here() {
+            return;
+        }
+        self.closing.store(true, Ordering::SeqCst);
+        // A call of this very thread, which a signal's handler interrupts, sees to it when it ends; one of another
+        // thread ends soon.
+        if self.inside.load(Ordering::SeqCst) != this_thread() {
+            py.detach(|| drop(self.open.lock().map(|mut open| open.take()).unwrap_or_default()));
+        }
+        log::bring(py);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        self.local.as_ref().map_or(Ok(()), |local| visit.call(local))
+    }
+}
+
+/// A group by its name.
+fn structure(group: &str) -> Result<Structure> {
+    let found = Structure::ALL.into_iter().find(|structure| structure.to_string() == group);
+    found.ok_or_else(|| raise("MisuseError", &format!("there is no group {group:?}")))
+}
+
+/// A manifest as JSON.
+pub fn manifest_json(manifest: &Manifest) -> Result<String> {
+    serde_json::to_string(manifest).map_err(|e| raise("MisuseError", &e.to_string()))
+}

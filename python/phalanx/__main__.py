@@ -1,0 +1,37 @@
+"""The `phalanx` program: `python -m phalanx ...`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from .errors import FileError
+
+
+def program() -> str:
+    """The path of the `phalanx` program: the one in this package, else the one on PATH."""
+    mine = Path(__file__).parent / "bin" / "phalanx"
+    if mine.is_file():
+        return str(mine)
+    found = shutil.which("phalanx")
+    # The script of that name in a virtual environment is this very file.
+    if found is not None and Path(found).read_bytes()[:4] == b"\x7fELF":
+        return found
+    raise FileError(
+        f"there is no phalanx program in {mine.parent}, nor on PATH: install the wheel, or `make python`"
+    )
+
+
+def main() -> None:
+    """Becomes the `phalanx` program."""
+    try:
+        path = program()
+    except FileError as e:
+        sys.exit(str(e))
+    os.execv(path, ["phalanx", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()
