@@ -12,12 +12,19 @@ VENV := $(CURDIR)/.venv
 # One interpreter for every build of the extension: another would rebuild all of it.
 export PYO3_PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs wheel
+# pip's torch, for the feature that links it.
+WITH_TORCH := PATH=$(VENV)/bin:$$PATH LIBTORCH_USE_PYTORCH=1
 
-demo:
-	$(CARGO) run --release -q -p phalanx --example cartpole -- $(ARGS)
+.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs tch wheel
 
-test: fmt lint unit doc portable loom deny smoke pylint pytest
+# 64 cart-poles, each with its own CasADi MPC; `make demo ARGS=--kill` kills a worker in the middle.
+demo: $(VENV)/demo
+	$(CARGO) build -q --release -p phalanx-cli
+	@install -D target/release/phalanx python/phalanx/bin/phalanx
+	$(VENV)/bin/maturin develop -q --release
+	$(VENV)/bin/python python/examples/demo.py $(ARGS)
+
+test: fmt lint unit doc portable loom deny smoke pylint pytest tch
 	@echo "all checks passed"
 
 # The virtual environment with all the Python tests need, torch among it (2.7 GB to download, once).
@@ -25,6 +32,13 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
 	$(VENV)/bin/pip install -q --disable-pip-version-check maturin==$(MATURIN) --group test
+	@touch $@
+
+# As much of that as the demo needs.
+$(VENV)/demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
+	$(VENV)/bin/pip install -q --disable-pip-version-check maturin==$(MATURIN) --group demo
 	@touch $@
 
 # The package, built in place, with the program in it.
@@ -47,6 +61,14 @@ stubs: $(VENV)/installed
 pytest: python
 	$(VENV)/bin/pytest
 	$(VENV)/bin/pytest --doctest-modules python/phalanx
+
+# Engine `tch`: the Rust crate against pip's libtorch, then a build of the package that has it.
+tch: tools python
+	$(WITH_TORCH) $(CARGO) nextest run -p phalanx-mirror --features tch -E 'binary(tch)'
+	$(WITH_TORCH) $(VENV)/bin/maturin build -q --features tch --skip-auditwheel --out target/tch
+	@rm -rf target/tch/site && mkdir target/tch/site
+	@cd target/tch/site && $(VENV)/bin/python -m zipfile -e ../*.whl . && chmod +x phalanx/bin/phalanx
+	PYTHONPATH=target/tch/site $(VENV)/bin/pytest python/tests_tch
 
 # What users install: one wheel for every CPython from 3.10 on.
 wheel: $(VENV)/installed

@@ -12,13 +12,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import phalanx as px
-import psutil
+import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -26,9 +28,7 @@ Line = dict[str, Any]
 
 #: float32s of a row: the robot below with 12 joints and 4 contacts, 472 bytes in and 392 out.
 STATE, COMMAND = 118, 98
-ROBOT = px.RobotSpec(
-    "bench", [f"joint_{i}" for i in range(12)], contacts=[f"contact_{i}" for i in range(4)]
-)
+ROBOT = px.RobotSpec("bench", [f"joint_{i}" for i in range(12)], contacts=[f"contact_{i}" for i in range(4)])
 #: Longer than anything between two rounds, us: a spinner never sleeps in a run. As `phalanx bench` has it.
 SPIN_US = 50_000
 
@@ -56,7 +56,7 @@ CONTROLLERS = {"null": Null, "stamp": Stamp}
 
 
 class Rows:
-    """What a process of a rival does with its rows: as in a worker of ours, each has a controller of its own."""
+    """What a process of a rival does with its rows: each has a controller of its own, as with us."""
 
     def __init__(self, controller: str, rows: int) -> None:
         self.solvers = [CONTROLLERS[controller]().solve for _ in range(rows)]
@@ -73,7 +73,7 @@ class Rows:
 def shares(rows: int, processes: int) -> list[slice]:
     """Which rows each process has."""
     edges = [rows * i // processes for i in range(processes + 1)]
-    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def numbers(rows: int, number: int) -> Array:
@@ -83,7 +83,9 @@ def numbers(rows: int, number: int) -> Array:
     return states
 
 
-def timed(call: Callable[[], object], prepare: Callable[[int], object], seconds: float, least: int) -> list[int]:
+def timed(
+    call: Callable[[], object], prepare: Callable[[int], object], seconds: float, least: int
+) -> list[int]:
     """Durations of rounds, ns, after a tenth of the time for warming up; only `call` is timed."""
     clock = time.perf_counter_ns
     number = 0
@@ -126,7 +128,7 @@ def median(values: Sequence[float]) -> float:
 def phalanx_bench(n: Sequence[int], wait: str, seconds: float) -> list[Line]:
     """What `phalanx bench` of the package measures: rounds of the core without Python, and the machine."""
     sizes = ",".join(map(str, n))
-    command = [PHALANX, "bench", "--json", "-n", sizes, "--wait", wait, "--seconds", str(seconds)]
+    command = [str(PHALANX), "bench", "--json", "-n", sizes, "--wait", wait, "--seconds", str(seconds)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -157,8 +159,8 @@ def heading(title: str, where: Line, load: float, floor: Line) -> str:
         f"- {where['cpu']}, {where['cores']} cores, Linux {where['kernel']}, load {load:.2f} at the start\n"
         f"- commit {where['commit']}, {where['rustc']}, {where['date']}\n"
         f"- {where['python']}, {packages}\n"
-        f"- floor: a word to another core and back {floor['cacheline_ns']:.0f} ns, a sleeper woken and waking "
-        f"back {floor['futex_ns']:.0f} ns, copying {floor['memcpy_ns_per_kib']:.0f} ns/KiB\n"
+        f"- floor: a word to another core and back {floor['cacheline_ns']:.0f} ns, a sleeper woken and "
+        f"waking back {floor['futex_ns']:.0f} ns, copying {floor['memcpy_ns_per_kib']:.0f} ns/KiB\n"
         f"- `{command_line()}`\n"
     )
 
@@ -211,12 +213,12 @@ def adopt() -> None:
 def sweep() -> list[str]:
     """Ends what a measurement has left running (Ray's daemons, a killed rival's children); their names."""
     left = psutil.Process().children(recursive=True)
+    # Helpers of `multiprocessing` are just about to go.
+    _, left = psutil.wait_procs(left, timeout=2)
     names = []
     for process in left:
-        try:
+        with suppress(psutil.NoSuchProcess):
             names.append(process.name())
             process.kill()
-        except psutil.NoSuchProcess:
-            pass
     psutil.wait_procs(left, timeout=5)
     return names

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -88,9 +90,9 @@ def compare(options: argparse.Namespace) -> int:
     floor = {name: median([line["floor"][name] for line in floors]) for name in floors[0]["floor"]}
     page = (
         heading("Phalanx and its rivals in Python", where, load, floor)
-        + f"\nA round of N null controllers in Python: trigger all, wait for all. Of {options.passes} passes of "
-        f"{options.seconds} s each, the one with the median p50.\nWhat is compared, and how fair it is: "
-        "`benches/README.md`.\n\n"
+        + "\nA round of N null controllers in Python: trigger all, wait for all. "
+        f"Of {options.passes} passes of {options.seconds} s each, the one with the median p50.\n"
+        "What is compared, and how fair it is: `benches/README.md`.\n\n"
         + everything(lines, cases)
         + "\n"
         + verdict(lines, options.n, present)
@@ -98,9 +100,8 @@ def compare(options: argparse.Namespace) -> int:
     )
     print(page)
     if options.out:
-        folder = record(
-            options.out, "compare", where, load, page, lines=lines, missing=missing, floors=[f["floor"] for f in floors]
-        )
+        rest = {"lines": lines, "missing": missing, "floors": [line["floor"] for line in floors]}
+        folder = record(options.out, "compare", where, load, page, **rest)
         print(f"written to {folder}", file=sys.stderr)
     return 0
 
@@ -114,7 +115,7 @@ def advice(name: str) -> str:
 
 
 def cells(n: int, programs: Iterable[str], controller: str) -> list[Case]:
-    """In which shapes and modes the programs run: a process per row (rivals only), two and one for all rows."""
+    """In which shapes and modes programs run: a process per row (rivals only), two, and one for all rows."""
     made = []
     for name in programs:
         program = PROGRAMS[name]
@@ -130,20 +131,26 @@ def cells(n: int, programs: Iterable[str], controller: str) -> list[Case]:
 
 
 def run(case: Case, seconds: float) -> Line:
-    """Measures a cell in a process of its own, and ends whatever that leaves behind."""
+    """Measures a cell in a process and a folder of its own, and ends and removes whatever it leaves."""
     command = [sys.executable, __file__, "--cell", json.dumps(asdict(case)), "--seconds", str(seconds)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180 + 10 * seconds)
-        line: Line = json.loads(done.stdout.splitlines()[-1])
-        return line
-    except subprocess.TimeoutExpired:
-        error = "took too long, given up"
-    except (IndexError, json.JSONDecodeError):
-        error = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    finally:
-        left = sweep()
-        if left:
-            print(f"{case.program} left {', '.join(sorted(set(left)))} running", file=sys.stderr)
+    # The name is short: Ray makes sockets in the folder, and their paths have 107 characters at most.
+    with tempfile.TemporaryDirectory(prefix="pxb-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        home = {**os.environ, "TMPDIR": folder}
+        try:
+            done = subprocess.run(
+                command, env=home, capture_output=True, text=True, timeout=180 + 10 * seconds
+            )
+            line: Line = json.loads(done.stdout.splitlines()[-1])
+            return line
+        except subprocess.TimeoutExpired:
+            error = "took too long, given up"
+        except (IndexError, json.JSONDecodeError):
+            error = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        finally:
+            if left := sweep():
+                print(f"{case.program} left {', '.join(sorted(set(left)))} running", file=sys.stderr)
+            for path in Path("/dev/shm").glob(f"{Path(folder).name}*"):
+                path.unlink(missing_ok=True)
     return {**asdict(case), "error": error}
 
 
@@ -203,32 +210,45 @@ def everything(lines: Sequence[Line], cases: Sequence[Case]) -> str:
 
 def verdict(lines: Sequence[Line], sizes: Sequence[int], programs: Sequence[str]) -> str:
     """How many times slower each rival is than ours: as it is used, and at its best."""
-    rows = [["n", "rival", "a process per row, µs", "× ours", "at its best, µs", "in", "× ours", "× ours, same wait"]]
-    claims = {"a process per row": True, "at its best": True}
+    rows = [
+        [
+            "n",
+            "rival",
+            "process per row, µs",
+            "x ours",
+            "at its best, µs",
+            "in",
+            "x ours",
+            "x ours, same wait",
+        ]
+    ]
+    claims = {"with a process per row": True, "at its best": True}
     for n in sizes:
-        best = {case: middle(lines, case) for case in cells(n, programs, "null")}
-        best = {case: line for case, line in best.items() if "error" not in line}
-        ours = {case: line["p50_us"] for case, line in best.items() if case.program == "phalanx"}
+        measured = {case: middle(lines, case) for case in cells(n, programs, "null")}
+        p50 = {case: float(line["p50_us"]) for case, line in measured.items() if "error" not in line}
+        ours = {case: us for case, us in p50.items() if case.program == "phalanx"}
         for name in programs:
-            theirs = {case: line["p50_us"] for case, line in best.items() if case.program == name}
+            theirs = {case: us for case, us in p50.items() if case.program == name}
             if PROGRAMS[name].ours or not theirs or not ours:
                 continue
-            fastest = min(theirs, key=lambda case: theirs[case])
-            usual = min((us for case, us in theirs.items() if case.processes == n), default=float("nan"))
-            same = min((us for case, us in ours.items() if case.wait == fastest.wait), default=float("nan"))
-            us, our = theirs[fastest], min(ours.values())
-            shape = f"{fastest.processes} process{'es' * (fastest.processes > 1)}, {fastest.wait}"
-            figures = [f"{usual:.0f}", f"{usual / our:.1f}", f"{us:.0f}", shape, f"{us / our:.1f}", f"{us / same:.1f}"]
-            rows.append([str(n), name, *figures])
+            best = min(theirs, key=lambda case: p50[case])
+            shape = f"{best.processes} process{'es' * (best.processes > 1)}, {best.wait}"
+            usual = min((us for case, us in theirs.items() if case.processes == n), default=math.nan)
+            alike = min((us for case, us in ours.items() if case.wait == best.wait), default=math.nan)
+            us, our = p50[best], min(ours.values())
+            row = [str(n), name, f"{usual:.0f}", f"{usual / our:.1f}", f"{us:.0f}", shape]
+            rows.append([*row, f"{us / our:.1f}", f"{us / alike:.1f}"])
             if n == ROWS:
-                claims["a process per row"] &= usual >= FACTOR * our
+                claims["with a process per row"] &= usual >= FACTOR * our
                 claims["at its best"] &= us >= FACTOR * our
     text = table(rows, ("rival", "in"))
-    text += "\nOurs: Python null controllers in the better of our modes; same wait: in the better that waits alike.\n\n"
+    text += (
+        "\nOurs: null controllers in Python, in our better mode; same wait: among those that wait alike.\n\n"
+    )
     if ROWS in sizes:
         for shape, holds in claims.items():
             word = "holds" if holds else "does not hold"
-            text += f"- n={ROWS}: at least {FACTOR:.0f} times faster than every rival, {shape}: {word}.\n"
+            text += f"- n={ROWS}: at least {FACTOR:.0f} times faster than every rival {shape}: {word}.\n"
     return text
 
 

@@ -121,12 +121,13 @@ def play(
     *,
     seconds: float,
     target: Callable[[float], Any] = lambda time: 0.0,
-    show: Callable[[str], None] | None = None,
+    each: Callable[[float, px.Cluster, px.ClusterClient, px.Report], None] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Runs a swarm with one controller per cart-pole; returns what came of it.
 
-    `target(time)` is where the carts should be, m. `settings` go to `px.Cluster`.
+    `target(time)` is where the carts should be, m. `each(time, cluster, client, report)` looks on
+    after every round. `settings` go to `px.Cluster`.
     """
     n = swarm.state.shape[1]
     settings = {"control_dt": CONTROL_DT, "cluster_dt": CLUSTER_DT, "policy": "zero", **settings}
@@ -147,8 +148,8 @@ def play(
             counts += [report.solved.sum(), report.degraded.sum(), report.failed.sum()]
             solve_us.append(client.status.solve_us.copy())
             round_us.append(report.total_us)
-            if show and tick % 5 == 0:
-                show(table(swarm, client, (tick + 1) * settings["cluster_dt"]))
+            if each:
+                each((tick + 1) * settings["cluster_dt"], cluster, client, report)
     half, most = np.percentile(solve_us, (50, 99))
     return {
         "rows": n,
@@ -161,6 +162,20 @@ def play(
         "start_s": round(started - began, 2),
         "wall_s": round(time.perf_counter() - started, 2),
     }
+
+
+class Screen:
+    """A text on the terminal that is drawn over; nothing where there is no terminal."""
+
+    def __init__(self) -> None:
+        self.height = 0
+
+    def draw(self, text: str) -> None:
+        """Shows a text in the place of the last one."""
+        if sys.stdout.isatty():
+            back = f"\x1b[{self.height}F\x1b[J" if self.height else ""
+            print(back + text, flush=True)
+            self.height = text.count("\n") + 1
 
 
 def table(swarm: Swarm, client: px.ClusterClient, seconds: float) -> str:
@@ -184,20 +199,18 @@ def main(controller: type[px.RHController], angle: float, spread: float, about: 
     options.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     given = options.parse_args()
 
-    height = 0
+    swarm, screen = Swarm.around(angle, spread, given.rows), Screen()
 
-    def draw(text: str) -> None:
-        nonlocal height
-        # Back to the first line of the last table, and over it.
-        print(f"\x1b[{height}F\x1b[J" * bool(height) + text, flush=True)
-        height = text.count("\n") + 1
+    def each(time: float, cluster: px.Cluster, client: px.ClusterClient, report: px.Report) -> None:
+        if report.round % 5 == 1 and not given.json:
+            screen.draw(table(swarm, client, time))
 
     result = play(
         controller,
-        Swarm.around(angle, spread, given.rows),
+        swarm,
         seconds=given.seconds,
         target=lambda time: 0.5 if time > 0.6 * given.seconds else 0.0,
-        show=draw if sys.stdout.isatty() and not given.json else None,
+        each=each,
     )
     if given.json:
         print(json.dumps(result))

@@ -73,10 +73,11 @@ class Balance(px.RHController):
         state[0] = np.clip(state[0] - target, -1.0, 1.0)
         outputs.cmd.joint_effort[0] = np.clip(-self.gain @ state, -20.0, 20.0)[0]
         outputs.solver(cost=0.5 * state @ self.cost @ state)
-        nodes = self.ahead @ state
-        outputs.prediction.time = self.time
-        outputs.prediction.joint_q = nodes[:, :2] + [target, 0.0]
-        outputs.prediction.joint_v = nodes[:, 2:]
+        nodes, ahead = self.ahead @ state, outputs.prediction
+        assert ahead is not None  # this class declares one
+        ahead.time = self.time
+        ahead.joint_q = nodes[:, :2] + [target, 0.0]
+        ahead.joint_v = nodes[:, 2:]
         return None
 
 

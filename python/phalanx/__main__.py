@@ -30,6 +30,8 @@ def main() -> None:
         path = program()
     except FileError as e:
         sys.exit(str(e))
+    # What it starts for a Python controller: this very interpreter.
+    os.environ.setdefault("PHALANX_PYTHON", sys.executable)
     os.execv(path, ["phalanx", *sys.argv[1:]])
 
 

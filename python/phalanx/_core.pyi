@@ -125,9 +125,12 @@ class Client:
         """
         The fields of a group, or None if this cluster has no such group. `followed` is a group here.
         """
-    def wait(self, /, ticket: Ticket, timeout: float | None = None, deadline: float | None = None) -> Report:
+    def wait(
+        self, /, ticket: Ticket | None = None, timeout: float | None = None, deadline: float | None = None
+    ) -> Report:
         """
-        Waits for a round that was triggered, and brings its answers into `cmd` and `status`.
+        Waits for a round that was triggered, and brings its answers into `cmd` and `status`. Without a ticket: for
+        the oldest in flight.
         """
     def write(self, /, group: str, name: str, bytes: bytes) -> None:
         """
@@ -321,7 +324,7 @@ class Outputs:
         The command's fields: arrays of one row.
         """
     @property
-    def prediction(self, /) -> Fields | None:
+    def prediction(self, /) -> Any:
         """
         The prediction's fields, nodes first; None unless the controller declares a prediction.
         """
@@ -475,7 +478,20 @@ class RobotSpec:
         mass: float | None = None,
     ) -> RobotSpec:
         """
-        Reads an MJCF file. `joints` reorders them by name; all must be named.
+        Reads an MJCF file. `joints` puts them in your order, by name; those not named are left out.
+        """
+    @staticmethod
+    def from_mjcf_str(
+        text: str,
+        *,
+        contacts: Sequence[str] | None = None,
+        joints: Sequence[str] | None = None,
+        quat_order: str | None = None,
+        homing: dict[str, float] | None = None,
+        mass: float | None = None,
+    ) -> RobotSpec:
+        """
+        Reads MJCF text.
         """
     @staticmethod
     def from_urdf(
@@ -496,6 +512,11 @@ class RobotSpec:
     def homing(self, /) -> dict[str, float]:
         """
         Resting positions by joint, rad or m.
+        """
+    def joint_index(self, /, names: Sequence[str]) -> list[int]:
+        """
+        Where joints are among the robot's, by name: index arrays with it to bring them into your order, and back.
+        A name that is unknown or given twice is refused with both lists.
         """
     @property
     def joint_names(self, /) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from .client import ClusterClient
 from .controller import Field, RHController
-from .errors import ClosedError, ConfigError, MisuseError
+from .errors import ClosedError, ConfigError, ForkError, MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,6 +116,10 @@ class Cluster:
 
     def client(self, device: str | None = None, engine: str | None = None) -> ClusterClient:
         """Becomes the client of this cluster, with fields on "cpu" or "cuda:i" (see `connect`)."""
+        if self._pid != os.getpid():
+            raise ForkError(
+                f"this process is a fork of the one that opened cluster {self.name!r}, and cannot use it"
+            )
         if self.closed:
             raise ClosedError(f"cluster {self.name!r} is closed")
         made = ClusterClient(self.name, local=self._local, device=device, engine=engine, owner=self)

@@ -138,9 +138,7 @@ class Description:
 class Setup:
     """What a controller is built from."""
 
-    def __init__(
-        self, config: dict[str, Any], controller: type[RHController], prepared: Any = None
-    ) -> None:
+    def __init__(self, config: dict[str, Any], controller: type[RHController], prepared: Any = None) -> None:
         #: All settings of the cluster.
         self.config = config
         #: The robot, with joints in the client's order.
@@ -203,7 +201,10 @@ class RHController:
         """Builds the controller of a row."""
 
     def reset(self, seed: int | None = None) -> None:
-        """Forgets everything but what it was built from. `seed` is this row's own, or None."""
+        """Forgets everything but what it was built from; called after `build`, too.
+
+        `seed` is this row's own, or None.
+        """
 
     def solve(self, inputs: Inputs, outputs: Outputs) -> Verdict | None:
         """Answers one round: reads `inputs.state`, `inputs.refs`, writes `outputs.cmd`.
@@ -253,6 +254,7 @@ def build(controller: type[RHController], config: str, row: int) -> tuple[RHCont
     setup = _setup(controller, config)
     made = controller()
     made.build(setup, row)
+    reset(made, None)
     return made, _writes_refs(setup)
 
 

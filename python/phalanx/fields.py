@@ -105,8 +105,12 @@ class Fields:
         field = self.__dict__.get(name)
         if field is None or name not in self._names:
             self._no_field(name)
-        if value is not field:
+        if value is field:
+            return
+        try:
             field[...] = host_or_device(value, field)
+        except ValueError as e:
+            raise ValueError(f"{self._group}.{name} has shape {tuple(field.shape)}: {e}") from None
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{self._group}.{name} cannot be deleted")
@@ -117,13 +121,16 @@ class Fields:
         self._no_field(name)
 
     def _no_field(self, name: str) -> NoReturn:
+        raise AttributeError(self._unknown(name))
+
+    def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._names, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(self._names)}"
-        raise AttributeError(f"{self._group} has no field {name!r}{hint}")
+        return f"{self._group} has no field {name!r}{hint}"
 
     def __getitem__(self, name: str) -> FieldArray:
         if name not in self._names:
-            self._no_field(name)
+            raise KeyError(self._unknown(name))
         return self.__dict__[name]  # type: ignore[no-any-return]
 
     def __setitem__(self, name: str, value: Any) -> None:

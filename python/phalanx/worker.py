@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     if code is None:
         print(
             f"{arguments[0]} is a controller for Phalanx. Start a cluster of it with\n"
-            f"  phalanx serve {arguments[0]} --name NAME -n ROWS",
+            f"  phalanx.Cluster(robot, {arguments[0]!r}, n=ROWS)",
             file=sys.stderr,
         )
         return 2

@@ -159,7 +159,7 @@ def test_ones_own_inputs_and_settings_are_used(robot: px.RobotSpec) -> None:
             return px.failed("too far") if inputs.state.joint_q.max() > self.limit else None
 
     options: dict[str, Any] = {"rounds": 5, "inputs": inputs, "processes": False}
-    with pytest.raises(ControllerCheckError, match="round 4, row 0: .*too far"):
+    with pytest.raises(ControllerCheckError, match=r"round 4, row 0: .*too far"):
         px.check_controller(Afraid, robot, params={"limit": 1.0}, **options)
     assert seen == [0, 1, 2, 3]
     px.check_controller(Afraid, robot, params={"limit": 3.0}, **options)

@@ -71,7 +71,8 @@ class Mine(px.RHController):
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    with px.Cluster(px.RobotSpec("r", ["a"]), Mine, n=2, cpu={"workers": 1}) as cluster, cluster.client() as client:
+    robot = px.RobotSpec("r", ["a"])
+    with px.Cluster(robot, Mine, n=2, cpu={"workers": 1}) as cluster, cluster.client() as client:
         client.solve()
         print(client.cmd.joint_q.ravel().tolist())
         os.kill(cluster.pids[0], signal.SIGKILL)

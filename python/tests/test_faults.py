@@ -95,11 +95,8 @@ def test_a_stopped_worker_is_late_not_dead(puppets: px.ClusterClient) -> None:
     try:
         report = client.solve(deadline=0.2)
         assert report.late.tolist() == [False, False, True, True]
-        with pytest.raises(px.RoundTimeout) as caught:
-            client.solve(timeout=0.2)
-            client.solve([0, 1])
-            client.solve(timeout=0.0)
-        assert set(caught.value.rows) <= {0, 1, 2, 3}
+        assert client.solve([0, 1]).solved[:2].all(), "the others go on"
+        assert client.solve(timeout=10).late.tolist() == [False, False, True, True], "not asked again"
     finally:
         os.kill(pid, signal.SIGCONT)
     assert eventually(lambda: client.solve().all_solved)

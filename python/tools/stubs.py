@@ -27,7 +27,7 @@ TYPES = {
     "Inputs.refs": "Fields",
     "Inputs.state": "Fields",
     "Outputs.cmd": "Fields",
-    "Outputs.prediction": "Fields | None",
+    "Outputs.prediction": "Any",
     "Report.age": "NDArray[np.uint32]",
     "Report.messages": "dict[int, str]",
     "Report.outcomes": "NDArray[np.uint8]",

@@ -39,7 +39,7 @@ class Design(Protocol):
     def __init__(self, case: Case) -> None: ...
 
     def fill(self, states: Array) -> None:
-        """Takes the states of the next round, (n, STATE). The array stays as it is until the round is over."""
+        """Takes the states of the next round, (n, STATE): an array that stays until the round is over."""
 
     def round(self) -> None:
         """Triggers all rows and waits for all."""

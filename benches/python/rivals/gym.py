@@ -18,7 +18,7 @@ class Env(gymnasium.Env[Array, Array]):
     """An environment that holds the rows of one process; with a process per row, one."""
 
     def __init__(self, controller: str, rows: int) -> None:
-        # Gymnasium makes one more here, to learn its spaces: that ties this process to its parent, as it should.
+        # Gymnasium makes one more, to learn its spaces: that ties the measuring process to `compare`, too.
         die_with_parent()
         self.rows = Rows(controller, rows)
         self.observation_space = Box(-np.inf, np.inf, (rows, COMMAND), np.float32)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import os
-import shutil
+import importlib
+import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import iceoryx2 as iox2
 import numpy as np
 from common import COMMAND, STATE, Array, Rows, die_with_parent
 
 from . import Case, Design
 from .pipes import Processes
 
+#: It may be missing where types are checked.
+iox2: Any = importlib.import_module("iceoryx2")
 iox2.set_log_level(iox2.LogLevel.Fatal)  # its errors come as exceptions
 #: Bytes: of slices of wider elements, version 0.10.0 tells the length in bytes.
 Bytes = iox2.Slice[ctypes.c_uint8]
@@ -27,15 +27,14 @@ class Services(Design):
     """In its favour: requests are loaned and filled, and answers given back, outside the timed part."""
 
     def __init__(self, case: Case) -> None:
-        self.key = f"phalanx-rival-{os.getpid()}"
         self.spin = case.wait == "spin"
-        node = make_node(self.key)
+        node = make_node()
         self.trigger = event(node, "trigger", case.processes)
         self.done = event(node, "done", case.processes)
         services = [service(node, i) for i in range(case.processes)]
         # Before the children: a notifier looks for listeners once.
         self.listener = self.done.listener_builder().create()
-        self.processes = Processes(case, work, self.key, case.processes, self.spin)
+        self.processes = Processes(case, work, case.processes, self.spin)
         self.clients = [
             made.client_builder().initial_max_slice_len((share.stop - share.start) * STATE * 4).create()
             for made, share in zip(services, self.processes.shares, strict=True)
@@ -83,23 +82,17 @@ class Services(Design):
         return np.concatenate(parts).reshape(-1, COMMAND)
 
     def close(self) -> None:
-        """Ends the processes, and removes what killed ones leave: all of it carries this run's name."""
+        """Ends it. What killed processes leave carries the name of the cell's folder, and goes with it."""
         for child in self.processes.children:
             child.kill()  # asleep, or spinning
         self.processes.close()
-        shutil.rmtree(f"/tmp/{self.key}", ignore_errors=True)
-        for path in Path("/dev/shm").glob(f"{self.key}_*"):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
 
 
-def work(
-    pipe: Connection, controller: str, rows: int, i: int, key: str, processes: int, spin: bool
-) -> None:
+def work(pipe: Connection, controller: str, rows: int, i: int, processes: int, spin: bool) -> None:
     """A process of `Services`."""
     die_with_parent()
     mine = Rows(controller, rows)
-    node = make_node(key)
+    node = make_node()
     server = service(node, i).server_builder().initial_max_slice_len(rows * COMMAND * 4).create()
     trigger = event(node, "trigger", processes).listener_builder().create()
     done = event(node, "done", processes).notifier_builder().default_event_id(iox2.EventId.new(i)).create()
@@ -118,11 +111,12 @@ def work(
             done.notify()
 
 
-def make_node(key: str) -> Any:
-    """A world of its own per run: nothing on the machine is met, and what a killed run leaves is known."""
+def make_node() -> Any:
+    """A world of its own per cell: nothing on the machine is met, and what is left is known by its name."""
+    folder = Path(tempfile.gettempdir())
     config = iox2.config.default()
-    config.global_cfg.prefix = iox2.FileName.new(f"{key}_")
-    config.global_cfg.root_path = iox2.Path.new(f"/tmp/{key}")
+    config.global_cfg.prefix = iox2.FileName.new(f"{folder.name}_")
+    config.global_cfg.root_path = iox2.Path.new(str(folder))
     # The search for dead nodes is quadratic in their number.
     config.global_cfg.service.cleanup_dead_nodes_on_open = False
     config.global_cfg.node.cleanup_dead_nodes_on_creation = False

@@ -62,7 +62,8 @@ class Cluster(Design):
 
     def commands(self) -> Array:
         """All fields side by side. The last one ends the row, so that its last number is the stamp's."""
-        assert self.report.all_solved and not self.client.status.fails.any(), self.report
+        assert self.report.all_solved, self.report
+        assert not self.client.status.fails.any()
         commands: Array = np.zeros((self.cluster.n, COMMAND), np.float32)
         flat = np.concatenate([field.numpy.reshape(len(field), -1) for field in self.cmd], axis=1)
         commands[:, : flat.shape[1] - 1] = flat[:, :-1]
@@ -82,7 +83,13 @@ class Native(Cluster):
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
-        # It copies fields of the same name: the first is joint_q, the last contact_force.
-        sizes = [field[0].size for field in self.state]
-        firsts = dict(zip(self.client.state, np.cumsum([0, *sizes]).tolist(), strict=False))
-        self.proof = (firsts["joint_q"], firsts["contact_torque"] - 1)
+        # It copies the joints' position, and no other field that ends a row.
+        names = list(self.client.state)
+        first = sum(field[0].size for field in self.state[: names.index("joint_q")])
+        self.proof = (first, first + self.client.state.joint_q[0].size - 1)
+
+    def commands(self) -> Array:
+        """The joints' positions at the ends of a row."""
+        commands = super().commands()
+        commands[:, [0, -1]] = self.client.cmd.joint_q[:, [0, -1]]
+        return commands

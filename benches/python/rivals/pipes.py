@@ -16,7 +16,7 @@ CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Processes:
-    """Children of `multiprocessing` that have their rows; what they say through a pipe is up to the design."""
+    """Children of `multiprocessing` that have their rows; what they do with them is up to the design."""
 
     def __init__(self, case: Case, work: Any, *arguments: Any) -> None:
         self.shares = shares(case.n, case.processes)
@@ -86,7 +86,7 @@ class PipesBytes(Pipes):
     def round(self) -> None:
         """All are asked before the first answer is looked at."""
         for pipe, states in zip(self.pipes, self.states, strict=True):
-            pipe.send_bytes(states)
+            pipe.send_bytes(states.data)
         for pipe, answer in zip(self.pipes, self.flat, strict=True):
             pipe.recv_bytes_into(answer)
 
@@ -113,6 +113,6 @@ def work_bytes(pipe: Connection, controller: str, rows: int, _: int) -> None:
     try:
         while True:
             pipe.recv_bytes_into(flat)
-            pipe.send_bytes(mine.solve(states))
+            pipe.send_bytes(mine.solve(states).data)
     except (EOFError, OSError):
         return

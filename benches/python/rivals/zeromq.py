@@ -15,23 +15,18 @@ from .pipes import Processes
 
 
 class Pairs(Design):
-    """In its favour: PAIR knows no routing and no envelopes, and small messages are not copied needlessly."""
+    """In its favour: PAIR knows no routing and no envelopes, and nothing is pickled."""
 
     def __init__(self, case: Case) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="phalanx-bench-")
         self.context = zmq.Context()
         self.sockets = []
         for i in range(case.processes):
             socket = self.context.socket(zmq.PAIR)
             socket.linger = 0
-            socket.bind(self.address(i))
+            socket.bind(address(i))
             self.sockets.append(socket)
-        self.processes = Processes(case, work, self.folder.name)
+        self.processes = Processes(case, work)
         self.answers: list[Any] = []
-
-    def address(self, i: int) -> str:
-        """Where a process finds its socket."""
-        return f"ipc://{self.folder.name}/{i}"
 
     def fill(self, states: Array) -> None:
         """A piece for each process."""
@@ -40,7 +35,7 @@ class Pairs(Design):
     def round(self) -> None:
         """All are asked before the first answer is looked at."""
         for socket, states in zip(self.sockets, self.states, strict=True):
-            socket.send(states)
+            socket.send(states.data)
         self.answers = [socket.recv() for socket in self.sockets]
 
     def commands(self) -> Array:
@@ -53,16 +48,20 @@ class Pairs(Design):
             child.kill()  # asleep in `recv`
         self.processes.close()
         self.context.destroy()
-        self.folder.cleanup()
 
 
-def work(pipe: Connection, controller: str, rows: int, i: int, folder: str) -> None:
+def address(i: int) -> str:
+    """Where a process finds its socket, in the cell's own folder."""
+    return f"ipc://{tempfile.gettempdir()}/{i}"
+
+
+def work(pipe: Connection, controller: str, rows: int, i: int) -> None:
     """A process of `Pairs`."""
     die_with_parent()
     mine = Rows(controller, rows)
     socket = zmq.Context().socket(zmq.PAIR)
-    socket.connect(f"ipc://{folder}/{i}")
+    socket.connect(address(i))
     pipe.send("ready")
     while True:
         states = np.frombuffer(socket.recv(), np.float32).reshape(rows, STATE)
-        socket.send(mine.solve(states))
+        socket.send(mine.solve(states).data)

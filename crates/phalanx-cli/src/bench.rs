@@ -170,7 +170,7 @@ fn cases(args: &Args, cores: usize) -> Vec<Case> {
 
 fn measure(args: &Args, case: Case, machine: &Machine) -> Result<Line, Failure> {
     let started = Instant::now();
-    let server = ClusterServer::start(config(args, case)?, controllers::find("echo")?)?;
+    let server = ClusterServer::start(config(args, case)?, controllers::find("echo", None)?)?;
     let start_ms = started.elapsed().as_secs_f64() * 1e3;
     let mut client = server.client()?;
 

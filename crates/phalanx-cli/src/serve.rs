@@ -29,18 +29,23 @@ use std::{
 
 /// Starts a cluster and serves it until Ctrl-C or `phalanx kill`
 ///
-/// CONTROLLER is a builtin (echo), the path of an executable, or the NAME of a program phalanx-NAME on PATH.
+/// CONTROLLER is a builtin (echo), the path of an executable, the NAME of a program phalanx-NAME on PATH, or a
+/// Python class as package.module:Class.
 /// Settings come from --config, then from the flags. Clients connect by name; nothing is left when it ends.
 #[derive(clap::Args)]
 #[command(after_help = "EXAMPLE
   phalanx serve echo --name go1 -n 64
   phalanx serve ./my_mpc --name go1 -n 512 --robot go1.urdf --param gait=trot
+  phalanx serve my_pkg.my_mpc:MyMpc -n 64 --interpreter .venv/bin/python
   phalanx serve quadruped --config cluster.toml
 
 With --json one event per line: plan, progress, ready, died, back, ended.")]
 pub struct Args {
     /// Which controller
     controller: String,
+    /// The Python that hosts package.module:Class [default: the one this was installed with, else python3]
+    #[arg(long, value_name = "PYTHON")]
+    interpreter: Option<PathBuf>,
     /// The cluster's name [default: the controller's]
     #[arg(long)]
     name: Option<String>,
@@ -130,8 +135,8 @@ impl From<RealFlag> for Real {
 
 pub fn run(args: Args, out: &mut Out) -> Done {
     let signals = Signals::block()?;
-    let controller = controllers::find(&args.controller)?;
-    let (config, builtin) = settings::settings(&args, &controller.name)?;
+    let controller = controllers::find(&args.controller, args.interpreter.as_deref())?;
+    let (config, builtin) = settings::settings(&args, class_of(&controller.name))?;
     let asked = obey(signals, &config.name)?;
     let mut stage = Stage { out, robot_is_builtin: builtin, told: None };
     stage.plan(&config)?;
@@ -145,6 +150,11 @@ pub fn run(args: Args, out: &mut Out) -> Done {
     server.close();
     stage.stopped(&server, rounds, asked.get().copied());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a cluster is called by default: the controller, without the module of a Python class.
+fn class_of(controller: &str) -> &str {
+    controller.rsplit_once(':').map_or(controller, |(_, class)| class)
 }
 
 /// Has signals ask for the end, as `phalanx kill` does: the one way to end, whatever is going on. Says which

@@ -89,7 +89,7 @@ impl RobotSpec {
         Extras { contacts, joints, quat_order, homing, mass }.onto(spec)
     }
 
-    /// Reads an MJCF file. `joints` reorders them by name; all must be named.
+    /// Reads an MJCF file. `joints` puts them in your order, by name; those not named are left out.
     #[staticmethod]
     #[pyo3(signature = (path, *, contacts = None, joints = None, quat_order = None, homing = None, mass = None))]
     fn from_mjcf(
@@ -101,6 +101,21 @@ impl RobotSpec {
         mass: Option<f64>,
     ) -> Result<Self> {
         let spec = robot::RobotSpec::from_mjcf(path).map_err(phalanx::Error::from)?;
+        Extras { contacts, joints, quat_order, homing, mass }.onto(spec)
+    }
+
+    /// Reads MJCF text.
+    #[staticmethod]
+    #[pyo3(signature = (text, *, contacts = None, joints = None, quat_order = None, homing = None, mass = None))]
+    fn from_mjcf_str(
+        text: &str,
+        contacts: Option<Vec<String>>,
+        joints: Option<Vec<String>>,
+        quat_order: Option<String>,
+        homing: Option<BTreeMap<String, f64>>,
+        mass: Option<f64>,
+    ) -> Result<Self> {
+        let spec = robot::RobotSpec::from_mjcf_str(text).map_err(phalanx::Error::from)?;
         Extras { contacts, joints, quat_order, homing, mass }.onto(spec)
     }
 

@@ -161,11 +161,11 @@ impl Controller {
     /// Another executable, which hosts one controller by [`worker_main`].
     pub fn program(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let program = path.canonicalize().map_err(|source| Error::File {
-            op: "find the controller",
-            path: path.into(),
-            source,
-        })?;
+        let missing = |source| Error::File { op: "find the controller", path: path.into(), source };
+        // Links are not followed: a virtual environment's python is one, and knows by the path it is called by
+        // which environment is meant.
+        let program = std::path::absolute(path).map_err(missing)?;
+        program.metadata().map_err(missing)?;
         if !is_executable(&program) {
             return Err(Error::Config(format!(
                 "{} is no program: the controller is the path of an executable",

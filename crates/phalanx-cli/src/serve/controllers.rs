@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// What programs on PATH that are controllers begin with.
 const PREFIX: &str = "phalanx-";
 
+/// The Python that started this program, if one did.
+const PYTHON: &str = "PHALANX_PYTHON";
+
 /// The controllers this executable hosts.
 pub fn builtins() -> [Entry; 2] {
     [Entry::threaded::<Echo>("echo"), Entry::probed::<Faulty, Saboteur>("faulty")]
@@ -17,8 +20,17 @@ pub fn builtins() -> [Entry; 2] {
 /// Those worth telling about; the other is for tests.
 const TOLD: [&str; 1] = ["echo"];
 
-/// A builtin by its name, an executable by its path, or the program `phalanx-NAME` on PATH.
-pub fn find(name: &str) -> Result<Controller, Failure> {
+/// A builtin by its name, an executable by its path, the program `phalanx-NAME` on PATH, or a Python class as
+/// `package.module:Class`, which `interpreter` hosts.
+pub fn find(name: &str, interpreter: Option<&Path>) -> Result<Controller, Failure> {
+    if is_python(name) {
+        return python(name, interpreter);
+    }
+    if interpreter.is_some() {
+        return Err(Failure::usage(format_args!(
+            "--interpreter is for Python controllers (package.module:Class); {name} is none"
+        )));
+    }
     if let Some(entry) = builtins().into_iter().find(|e| e.name == name) {
         return Ok(Controller::here(entry)?);
     }
@@ -31,6 +43,31 @@ pub fn find(name: &str) -> Result<Controller, Failure> {
     }
 }
 
+fn is_python(name: &str) -> bool {
+    let is_path =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    name.split_once(':').is_some_and(|(module, class)| is_path(module) && is_path(class))
+}
+
+/// A Python that has the package, with the folder one is in on its path, as `python -m` has it.
+fn python(name: &str, interpreter: Option<&Path>) -> Result<Controller, Failure> {
+    let own = std::env::var_os(PYTHON).map(PathBuf::from);
+    let wanted = interpreter.map(Path::to_owned).or(own).unwrap_or_else(|| "python3".into());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join(&wanted));
+    let program =
+        if wanted.components().count() > 1 { Some(wanted.clone()) } else { places.find(|p| p.is_file()) };
+    let Some(program) = program else {
+        return Err(Failure::usage(format_args!(
+            "there is no {} on PATH to host {name}: give one with --interpreter",
+            wanted.display()
+        )));
+    };
+    let mut controller = Controller::program(program)?.args(["-u", "-m", "phalanx.worker", name]);
+    controller.name = name.into();
+    Ok(controller)
+}
+
 fn unknown(name: &str) -> Failure {
     let found = on_path().into_iter().map(|(name, _)| name);
     let mut known: Vec<String> = TOLD.iter().map(ToString::to_string).chain(found).collect();
@@ -38,8 +75,8 @@ fn unknown(name: &str) -> Failure {
     let near = known.iter().find(|k| alike(k, name));
     let near = near.map_or_else(String::new, |k| format!(" (did you mean {k}?)"));
     Failure::usage(format_args!(
-        "there is no controller {name:?}{near}; known are {}; or give the path of an executable, or put one \
-         named {PREFIX}{name} on PATH",
+        "there is no controller {name:?}{near}; known are {}; or give the path of an executable, or \
+         package.module:Class, or put a program named {PREFIX}{name} on PATH",
         known.join(", ")
     ))
 }
@@ -82,9 +119,12 @@ mod tests {
 
     #[test]
     fn every_way_to_name_a_controller() {
+        let find = |name| find(name, None);
         assert_eq!(find("echo").unwrap().name, "echo");
         assert_eq!(find("/bin/true").unwrap().name, "true");
+        assert_eq!(find("my_pkg.my_mpc:MyMpc").unwrap().name, "my_pkg.my_mpc:MyMpc");
         assert!(matches!(find("ehco"), Err(Failure::Told { message, .. }) if message.contains("mean echo")));
         assert!(matches!(find("./absent"), Err(Failure::Told { message, .. }) if message.contains("absent")));
+        assert!(matches!(find("./a:b"), Err(Failure::Told { message, .. }) if message.contains("a:b")));
     }
 }
