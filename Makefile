@@ -15,7 +15,7 @@ export PYO3_PYTHON := $(VENV)/bin/python
 # pip's torch, for the feature that links it.
 WITH_TORCH := PATH=$(VENV)/bin:$$PATH LIBTORCH_USE_PYTORCH=1
 
-.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs tch wheel
+.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel
 
 # 64 cart-poles, each with its own CasADi MPC; `make demo ARGS=--kill` kills a worker in the middle.
 demo: $(VENV)/demo
@@ -24,7 +24,7 @@ demo: $(VENV)/demo
 	$(VENV)/bin/maturin develop -q --release
 	$(VENV)/bin/python python/examples/demo.py $(ARGS)
 
-test: fmt lint unit doc portable loom deny smoke pylint pytest tch
+test: fmt lint unit doc portable loom deny smoke pylint pytest package tch
 	@echo "all checks passed"
 
 # The virtual environment with all the Python tests need, torch among it (2.7 GB to download, once).
@@ -69,6 +69,15 @@ tch: tools python
 	@rm -rf target/tch/site && mkdir target/tch/site
 	@cd target/tch/site && $(VENV)/bin/python -m zipfile -e ../*.whl . && chmod +x phalanx/bin/phalanx
 	PYTHONPATH=target/tch/site $(VENV)/bin/pytest python/tests_tch
+
+# The wheel, in an environment that has nothing else: the program, a cluster, another interpreter's worker.
+package: python
+	@rm -rf target/package
+	$(VENV)/bin/maturin build -q --out target/package
+	$(PYTHON) -m venv target/package/venv
+	target/package/venv/bin/pip install -q --disable-pip-version-check target/package/*.whl
+	cd target/package && venv/bin/phalanx --version && venv/bin/python -m phalanx --version
+	cd target/package && venv/bin/python $(CURDIR)/python/examples/minimal.py && echo "1 passed"
 
 # What users install: one wheel for every CPython from 3.10 on.
 wheel: $(VENV)/installed
@@ -127,3 +136,4 @@ tools:
 
 clean:
 	$(CARGO) clean
+	rm -rf $(VENV) python/phalanx/bin python/phalanx/*.so

@@ -145,7 +145,7 @@ def run(case: Case, seconds: float) -> Line:
         except subprocess.TimeoutExpired:
             error = "took too long, given up"
         except (IndexError, json.JSONDecodeError):
-            error = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            error = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200]
         finally:
             if left := sweep():
                 print(f"{case.program} left {', '.join(sorted(set(left)))} running", file=sys.stderr)
@@ -157,7 +157,8 @@ def run(case: Case, seconds: float) -> Line:
 def measure(case: Case, seconds: float) -> Line:
     """Starts a design, proves its answers, measures its rounds."""
     start = time.perf_counter()
-    design = PROGRAMS[case.program].start(case)
+    program = PROGRAMS[case.program]
+    design = program.start(case)
     start_ms = (time.perf_counter() - start) * 1e3
     first, last = design.proof
     for number in range(1, 4):
@@ -165,7 +166,8 @@ def measure(case: Case, seconds: float) -> Line:
         design.fill(states)
         design.round()
         ends = design.commands()[:, [0, -1]]
-        right = states[:, [first, last]] if case.controller == "stamp" else 0.0 * ends
+        stamped = program.echoes or case.controller == "stamp"
+        right = states[:, [first, last]] if stamped else np.zeros_like(ends)
         if not np.array_equal(ends, right):
             raise SystemExit(f"round {number}: {ends.tolist()} is not {right.tolist()}")
 
@@ -196,16 +198,17 @@ def middle(lines: Sequence[Line], case: Case) -> Line:
 def everything(lines: Sequence[Line], cases: Sequence[Case]) -> str:
     """A row for each cell."""
     head = ["n", "program", "processes", "wait", "p50 µs", "p99 µs", "mean µs", "rounds", "start ms"]
-    rows = [head]
+    rows, failures = [head], []
     for case in cases:
         line = middle(lines, case)
         row = [str(case.n), case.program, str(case.processes), case.wait]
         if "error" in line:
-            rows.append([*row, line["error"], "", "", "", ""])
+            rows.append([*row, "failed", "", "", "", ""])
+            failures.append(f"- {case.program}, {case.n} rows, {case.processes} processes: {line['error']}\n")
             continue
         times = [f"{line[key]:.1f}" for key in ("p50_us", "p99_us", "mean_us")]
         rows.append([*row, *times, str(line["rounds"]), f"{line['start_ms']:.0f}"])
-    return table(rows, ("program", "wait"))
+    return "\n".join((table(rows, ("program", "wait")), *failures))
 
 
 def verdict(lines: Sequence[Line], sizes: Sequence[int], programs: Sequence[str]) -> str:

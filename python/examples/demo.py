@@ -20,7 +20,7 @@ import phalanx as px
 from cartpole import Screen, Swarm, play
 from cartpole_casadi import CartPoleMpc
 
-#: How a row is drawn: where its pole points, from upright round to hanging and back; else what is wrong with it.
+#: How a row is drawn: where its pole points, from upright round and back; else what is wrong with it.
 POINTS = "\u2191\u2197\u2192\u2198\u2193\u2199\u2190\u2196"
 WRONG = {3: "F", 4: "L", 5: "D"}
 

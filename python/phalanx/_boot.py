@@ -15,7 +15,8 @@ import importlib.util  # noqa: E402
 spec = importlib.util.spec_from_file_location(
     "phalanx", folder + "/__init__.py", submodule_search_locations=[folder]
 )
-assert spec is not None and spec.loader is not None
+assert spec is not None
+assert spec.loader is not None
 module = importlib.util.module_from_spec(spec)
 sys.modules["phalanx"] = module
 spec.loader.exec_module(module)

@@ -67,11 +67,11 @@ def check_controller(
 ) -> CheckResult:
     """Checks a controller class on a robot; raises `ControllerCheckError` with everything that is wrong.
 
-    It is checked that every answer is finite; that the same inputs give the same commands again, bit by bit; that a
-    reset forgets the past; that a row's answer does not depend on which other rows are asked; that a seed makes runs
-    repeat; and (unless `processes=False`) that it answers the same in a
-    worker process. `inputs(client, round, rng)` writes the state and refs of a round; the default moves the robot
-    randomly around its homing. `settings` go to the `Cluster`.
+    It is checked that every answer is finite; that the same inputs give the same commands again, bit by bit;
+    that a reset forgets the past; that a row's answer does not depend on which other rows are asked; that a
+    seed makes runs repeat; and (unless `processes=False`) that it answers the same in a worker process.
+    `inputs(client, round, rng)` writes the state and refs of a round; the default moves the robot randomly
+    around its homing. `settings` go to the `Cluster`.
 
     >>> import phalanx as px
     >>> class Damp(px.RHController):

@@ -25,8 +25,9 @@ GROUPS = ("state", "refs", "cmd", "status", "prediction", "followed")
 class ClusterClient(_core.Client):
     """The one writer of a cluster's state and refs. Everything is batched, rows first: (n, ...).
 
-    The fields are numpy arrays mapped onto the memory that the controllers read and the answers come to; their
-    identity and addresses never change while the client is open. Use it as a context manager, or `close()` it.
+    The fields are numpy arrays mapped onto the memory that the controllers read and the answers come to;
+    their identity and addresses never change while the client is open. Use it as a context manager, or
+    `close()` it.
     """
 
     #: What the controllers see of their robots; write it before `solve()`.
@@ -164,8 +165,9 @@ def connect(
     """Becomes the client of a cluster of another process, by name.
 
     `timeout`: seconds to wait for one that is being started. `device`: "cpu", or "cuda:0" for fields on that
-    device, copied by `engine` ("cuda", or "tch" where the package is built with it). The other keywords declare what *you* mean, and are
-    compared with what the cluster means; a difference is a `ConventionError` that shows both sides:
+    device, copied by `engine` ("cuda", or "tch" where the package is built with it). The other keywords
+    declare what *you* mean, and are compared with what the cluster means; a difference is a
+    `ConventionError` that shows both sides:
 
     - `quat_order`: "wxyz" or "xyzw"
     - `joints`, `contacts`: names, in your order

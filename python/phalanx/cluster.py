@@ -41,11 +41,11 @@ class Cluster:
     """N controllers of one robot, run by child processes that this process supervises.
 
     `controller` is the name of a controller that comes with Phalanx ("echo"), the path of an executable,
-    "package.module:Class", or a subclass of `RHController`, wherever it is defined: a class of `__main__` or of a
-    notebook is brought to the workers by value.
+    "package.module:Class", or a subclass of `RHController`, wherever it is defined: a class of `__main__` or
+    of a notebook is brought to the workers by value.
 
-    Settings are the fields of `ClusterConfig`: as keywords, in `config` (a `ClusterConfig`, a dict or the path of
-    a TOML file), or both; keywords win. `n` rows; `interpreter` is another Python for the controllers;
+    Settings are the fields of `ClusterConfig`: as keywords, in `config` (a `ClusterConfig`, a dict, the path
+    of a TOML file), or both; keywords win. `n` rows; `interpreter` is another Python for the controllers;
     `backend="inprocess"` runs them on the thread that calls `solve()`, for unit tests and debuggers.
     `progress`: True or False to show a bar while starting (default: on a terminal), or a function
     `(phase, built, rows)`.
@@ -128,7 +128,7 @@ class Cluster:
 
     @property
     def workers(self) -> list[dict[str, Any]]:
-        """The worker processes: worker, pid (0 for none), state, generation, first_row, rows, deaths, cores."""
+        """The worker processes: worker, pid (0: none), state, generation, first_row, rows, deaths, cores."""
         return [] if self._server is None else self._server.workers()
 
     @property
@@ -146,8 +146,9 @@ class Cluster:
         return (self._server is None or self._server.is_closed) and self._local is None
 
     def close(self) -> None:
-        """Ends the clients and the workers and leaves nothing behind. Idempotent, and bounded in time: a worker
-        that does not go is killed.
+        """Ends the clients and the workers and leaves nothing behind.
+
+        Idempotent, and bounded in time: a worker that does not go is killed.
         """
         if self._pid != os.getpid():
             return

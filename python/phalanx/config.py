@@ -1,4 +1,4 @@
-"""All settings of a cluster, as a dataclass. The crate holds the checks; a test compares names and defaults."""
+"""All settings of a cluster. The crate holds the checks; a test compares names and defaults with it."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ class DeviceField:
     """A field of all rows on a device, shape (n, ...). Its address never changes.
 
     `torch`, CuPy, Warp, Numba and JAX make views of it without a copy (`.torch`, `__dlpack__`,
-    `__cuda_array_interface__`); torch functions take it as it is. `field[rows] = x` and `field[rows]` are torch's,
-    on its current stream.
+    `__cuda_array_interface__`); torch functions take it as it is. `field[rows] = x` and `field[rows]` are
+    torch's, on its current stream.
     """
 
     def __init__(self, info: FieldView, client: Client | None) -> None:

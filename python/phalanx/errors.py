@@ -1,4 +1,4 @@
-"""What is raised. Outcomes of rows are data (`Report`); exceptions are for misuse and for a vanished server."""
+"""What is raised: for misuse and for a vanished server. Outcomes of rows are data (`Report`)."""
 
 
 class PhalanxError(Exception):

@@ -55,8 +55,8 @@ def load(name: str, payload: str | None = None) -> type[RHController]:
                 mine = list(sys.version_info[:2])
                 if mine != head["python"]:
                     raise ImportError(
-                        f"{name} is defined in __main__ or a notebook of Python {head['python']}, and cannot be "
-                        f"brought to Python {mine}: put it into a module"
+                        f"{name} is defined in __main__ or a notebook of Python {head['python']}, and "
+                        f"cannot be brought to Python {mine}: put it into a module"
                     )
                 return check(name, unpickle(name, file))
     return check(name, find(name))

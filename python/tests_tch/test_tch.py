@@ -67,6 +67,6 @@ def test_a_cuda_device_that_torch_does_not_have_is_refused() -> None:
     robot = px.RobotSpec("arm", ["shoulder"])
     with (
         px.Cluster(robot, "echo", n=2) as cluster,
-        pytest.raises(px.PhalanxError, match="cuda|CUDA"),
+        pytest.raises(px.PhalanxError, match=r"cuda|CUDA"),
     ):
         cluster.client(device="cuda:0", engine="tch")

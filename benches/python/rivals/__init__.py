@@ -33,7 +33,7 @@ class Case:
 class Design(Protocol):
     """A way to bring states to controllers and commands back."""
 
-    #: Which two numbers of a state the stamp controller brings to the ends of a command.
+    #: Which two numbers of a state the stamp controller, or an echo, brings to the ends of a command.
     proof: tuple[int, int] = (0, STATE - 1)
 
     def __init__(self, case: Case) -> None: ...
@@ -59,6 +59,8 @@ class Program:
     package: str | None = None
     waits: tuple[str, ...] = ("sleep",)
     ours: bool = False
+    #: Does it echo, whatever controller is asked for?
+    echoes: bool = False
 
     @property
     def missing(self) -> bool:
@@ -75,7 +77,7 @@ class Program:
 #: `waits`: who spins in his own package's way is measured spinning, too.
 PROGRAMS = {
     "phalanx": Program("ours:Cluster", waits=("spin", "sleep"), ours=True),
-    "phalanx_native": Program("ours:Native", waits=("spin", "sleep"), ours=True),
+    "phalanx_native": Program("ours:Native", waits=("spin", "sleep"), ours=True, echoes=True),
     "pipes": Program("pipes:Pipes"),
     "pipes_bytes": Program("pipes:PipesBytes"),
     "gymnasium": Program("gym:Async", "gymnasium"),
