@@ -9,13 +9,14 @@ ARGS ?=
 PYTHON ?= python3
 MATURIN := 1.16.0
 VENV := $(CURDIR)/.venv
+BENCH_VENV := $(CURDIR)/.venv-bench
 # One interpreter for every build of the extension: another would rebuild all of it.
 export PYO3_PYTHON := $(VENV)/bin/python
 
 # pip's torch, for the feature that links it.
 WITH_TORCH := PATH=$(VENV)/bin:$$PATH LIBTORCH_USE_PYTORCH=1
 
-.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel
+.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel bench-python
 
 # 64 cart-poles, each with its own CasADi MPC; `make demo ARGS=--kill` kills a worker in the middle.
 demo: $(VENV)/demo
@@ -48,9 +49,10 @@ python: $(VENV)/installed
 	$(VENV)/bin/maturin develop -q
 
 pylint: python
-	$(VENV)/bin/ruff format --check -q python
-	$(VENV)/bin/ruff check -q python
+	$(VENV)/bin/ruff format --check -q python benches/python
+	$(VENV)/bin/ruff check -q python benches/python
 	$(VENV)/bin/mypy -p phalanx
+	MYPYPATH=benches/python:python $(VENV)/bin/mypy benches/python
 	$(VENV)/bin/python python/tools/stubs.py --check
 	$(VENV)/bin/python -m mypy.stubtest phalanx._core
 
@@ -60,13 +62,15 @@ stubs: $(VENV)/installed
 
 pytest: python
 	$(VENV)/bin/pytest
-	$(VENV)/bin/pytest --doctest-modules python/phalanx
+	$(VENV)/bin/python benches/python/compare.py --smoke
+	$(VENV)/bin/python benches/python/overhead.py --smoke
+	$(VENV)/bin/pytest --doctest-modules --ignore python/phalanx/_boot.py python/phalanx
 
 # Engine `tch`: the Rust crate against pip's libtorch, then a build of the package that has it.
 tch: tools python
 	$(WITH_TORCH) $(CARGO) nextest run -p phalanx-mirror --features tch -E 'binary(tch)'
+	@rm -rf target/tch && mkdir -p target/tch/site
 	$(WITH_TORCH) $(VENV)/bin/maturin build -q --features tch --skip-auditwheel --out target/tch
-	@rm -rf target/tch/site && mkdir target/tch/site
 	@cd target/tch/site && $(VENV)/bin/python -m zipfile -e ../*.whl . && chmod +x phalanx/bin/phalanx
 	PYTHONPATH=target/tch/site $(VENV)/bin/pytest python/tests_tch
 
@@ -78,6 +82,9 @@ package: python
 	target/package/venv/bin/pip install -q --disable-pip-version-check target/package/*.whl
 	cd target/package && venv/bin/phalanx --version && venv/bin/python -m phalanx --version
 	cd target/package && venv/bin/python $(CURDIR)/python/examples/minimal.py && echo "1 passed"
+
+# Whatever builds the extension needs the interpreter it is built for.
+lint doc: $(VENV)/installed
 
 # What users install: one wheel for every CPython from 3.10 on.
 wheel: $(VENV)/installed
@@ -124,6 +131,16 @@ bench:
 	$(CARGO) build --release -p phalanx-cli -p phalanx-benches
 	target/release/phalanx bench
 	target/release/compare --out
+
+# Figures of the Python side, in a venv of its own: the rivals are nothing the tests need.
+bench-python:
+	@rm -rf target/wheels
+	$(MAKE) wheel
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install -q --disable-pip-version-check -r benches/python/requirements.txt
+	$(BENCH_VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall target/wheels/*.whl
+	$(BENCH_VENV)/bin/python benches/python/compare.py --out
+	$(BENCH_VENV)/bin/python benches/python/overhead.py --out
 
 # Minutes of what `make test` does for seconds.
 stress:

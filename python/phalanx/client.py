@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from .errors import ClosedError, MisuseError
+from .errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 #: Groups in the order of a round; the last two only where the controller publishes them.
 GROUPS = ("state", "refs", "cmd", "status", "prediction", "followed")
+
+#: All clients. A fork of this process has their fields, too, and must not write into them.
+_all: weakref.WeakSet[ClusterClient] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for client in _all:
+        client._forget_fields()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class ClusterClient(_core.Client):
@@ -76,6 +88,7 @@ class ClusterClient(_core.Client):
         for group in GROUPS:
             views = self.views(group)
             setattr(self, group, None if views is None else Fields(group, views, me))
+        _all.add(self)
 
     def current_stream(self) -> int:
         """The handle of the CUDA stream that the next copies go on; 0 is the default stream."""
@@ -101,7 +114,7 @@ class ClusterClient(_core.Client):
 
         def __getattr__(self, name: str) -> Any:
             if name in GROUPS:
-                raise ClosedError(f"this client of cluster {self.name!r} is closed")
+                self.manifest()  # Says why the fields are gone.
             raise AttributeError(f"a ClusterClient has no {name!r}")
 
     @property
@@ -111,10 +124,13 @@ class ClusterClient(_core.Client):
 
     def close(self) -> None:
         """Gives the cluster back, for another client. Idempotent; arrays you kept stay readable."""
-        for group in GROUPS:
-            self.__dict__.pop(group, None)
+        self._forget_fields()
         super().close()
         self._owner = None
+
+    def _forget_fields(self) -> None:
+        for group in GROUPS:
+            self.__dict__.pop(group, None)
 
     def __enter__(self) -> Self:
         return self

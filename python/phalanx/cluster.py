@@ -249,7 +249,11 @@ class _Launch:
         if not importable:
             import cloudpickle
 
-            pickled = cloudpickle.dumps(controller)
+            try:
+                pickled = cloudpickle.dumps(controller)
+            except Exception as error:
+                why = f"{name} cannot be brought to the workers, {error}: put it into a module of its own"
+                raise ConfigError(why) from error
         return cls._worker(name, interpreter, pickled, controller)
 
     @classmethod
@@ -270,7 +274,7 @@ class _Launch:
         # Another interpreter has packages of its own, and finds modules by its own path.
         if interpreter is None or pickled:
             payload = os.memfd_create("phalanx-controller")
-            path = [os.getcwd() if entry == "" else entry for entry in sys.path]
+            path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
             head = {
                 "path": path if interpreter is None else [],
                 "pickled": bool(pickled),

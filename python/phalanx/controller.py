@@ -243,10 +243,20 @@ def describe(controller: type[RHController], config: str) -> str:
         if not isinstance(description, Description):
             raise TypeError(f"{controller.__name__}.describe() returned {description!r}, no Description")
         prepared = controller.prepare(setup)
-    try:
-        return json.dumps({**description.to_dict(), "prepared": prepared})
-    except TypeError as e:
-        raise TypeError(f"{controller.__name__}.prepare() returned what JSON cannot hold: {e}") from None
+    told = {**description.to_dict(), "prepared": prepared}
+    for what, value in told.items():
+        try:
+            told[what] = json.loads(json.dumps(value, default=_plain, allow_nan=False))
+        except (TypeError, ValueError) as e:
+            raise TypeError(f"{controller.__name__}: {what}: JSON cannot hold it: {e}") from None
+    return json.dumps(told)
+
+
+def _plain(value: Any) -> Any:
+    """Numpy's numbers and arrays as Python's."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{value!r} is a {type(value).__name__}")
 
 
 def build(controller: type[RHController], config: str, row: int) -> tuple[RHController, bool]:

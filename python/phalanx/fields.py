@@ -86,13 +86,14 @@ class FieldArray(np.ndarray[Any, Any]):
 class Fields:
     """The fields of one group: `state.joint_q` is the array, `state.joint_q = x` copies into it."""
 
-    _group: str
-    _names: tuple[str, ...]
+    # No field is called so: their names have no capitals.
+    __group: str
+    __names: tuple[str, ...]
 
     def __init__(self, group: str, views: tuple[FieldView, ...], client: Client | None = None) -> None:
         mine = self.__dict__
-        mine["_group"] = group
-        mine["_names"] = tuple(view.name for view in views)
+        mine["_Fields__group"] = group
+        mine["_Fields__names"] = tuple(view.name for view in views)
         for view in views:
             if view.device == "cpu":
                 mine[view.name] = FieldArray.of(view)
@@ -103,17 +104,17 @@ class Fields:
 
     def __setattr__(self, name: str, value: Any) -> None:
         field = self.__dict__.get(name)
-        if field is None or name not in self._names:
+        if field is None or name not in self.__names:
             self._no_field(name)
         if value is field:
             return
         try:
             field[...] = host_or_device(value, field)
         except ValueError as e:
-            raise ValueError(f"{self._group}.{name} has shape {tuple(field.shape)}: {e}") from None
+            raise ValueError(f"{self.__group}.{name} has shape {tuple(field.shape)}: {e}") from None
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{self._group}.{name} cannot be deleted")
+        raise AttributeError(f"{self.__group}.{name} cannot be deleted")
 
     def __getattr__(self, name: str) -> FieldArray:
         if name.startswith("__"):
@@ -124,12 +125,12 @@ class Fields:
         raise AttributeError(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self._names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(self._names)}"
-        return f"{self._group} has no field {name!r}{hint}"
+        near = difflib.get_close_matches(name, self.__names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(self.__names)}"
+        return f"{self.__group} has no field {name!r}{hint}"
 
     def __getitem__(self, name: str) -> FieldArray:
-        if name not in self._names:
+        if name not in self.__names:
             raise KeyError(self._unknown(name))
         return self.__dict__[name]  # type: ignore[no-any-return]
 
@@ -137,30 +138,30 @@ class Fields:
         setattr(self, name, value)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.__names)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.__names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self.__names
 
     def __dir__(self) -> list[str]:
-        return [*self._names, *object.__dir__(self)]
+        return [*self.__names, *object.__dir__(self)]
 
     def __repr__(self) -> str:
-        return f"<{self._group}: {', '.join(self._names)}>"
+        return f"<{self.__group}: {', '.join(self.__names)}>"
 
     def _repr_html_(self) -> str:
         cells = []
-        for name in self._names:
+        for name in self.__names:
             field = self[name]
             cells.append(
                 f"<tr><td>{name}</td><td>{tuple(field.shape)}</td><td>{field.dtype}</td>"
                 f"<td>{escape(field.unit)}</td><td>{escape(field.frame)}</td><td>{escape(field.doc)}</td></tr>"
             )
         head = "<tr><th>field</th><th>shape</th><th>dtype</th><th>unit</th><th>frame</th><th></th></tr>"
-        return f"<table><caption>{self._group}</caption>{head}{''.join(cells)}</table>"
+        return f"<table><caption>{self.__group}</caption>{head}{''.join(cells)}</table>"
 
 
 def host_or_device(value: Any, field: Any) -> Any:

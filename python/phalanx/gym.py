@@ -347,8 +347,8 @@ class MpcVectorEnv(VectorEnv[Any, Any, Array]):
             raise MisuseError(f"{path!r}: {why} {groups}")
         try:
             return fields[name]
-        except AttributeError as error:
-            raise MisuseError(str(error)) from None
+        except KeyError as error:
+            raise MisuseError(error.args[0]) from None
 
     def _reset_mask(self, options: dict[str, Any] | None) -> Array:
         """The rows to reset, checked."""

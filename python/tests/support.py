@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).parent
 #: The environment variable that marks a program's whole offspring.
@@ -26,6 +27,12 @@ def eventually(what: Callable[[], object], seconds: float = 20.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def obituary(report: Any, row: int) -> str:
+    """What is said of a row whose worker died: a client may notice it before the server has words."""
+    assert eventually(lambda: row in report.messages)
+    return str(report.messages[row])
 
 
 def arenas(pid: int) -> set[str]:
@@ -78,14 +85,14 @@ class Program:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def end(self, timeout: float = PATIENCE) -> Ended:
-        """Waits for its end, and for that of all it started."""
+    def end(self, timeout: float = PATIENCE, linger: float = 20.0) -> Ended:
+        """Waits for its end, and so long for that of all it started."""
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
-        eventually(lambda: not self.left())
+        eventually(lambda: not self.left(), linger)
         # Any start frees what other programs that were killed have left, and says so.
         lines = err.splitlines(keepends=True)
         err = "".join(line for line in lines if not line.startswith("freed the memory of a cluster"))

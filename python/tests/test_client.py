@@ -362,7 +362,6 @@ def test_a_closed_client_says_so(local: Any) -> None:
         lambda: client.state,
         lambda: client.cmd.joint_q,
         lambda: client.round,
-        lambda: client.device,
         lambda: client.message(0),
         lambda: client.manifest_dict,
         client.solve,

@@ -14,7 +14,7 @@ import numpy as np
 import phalanx as px
 import pytest
 import zoo
-from support import eventually
+from support import eventually, obituary
 from zoo import act
 
 
@@ -265,8 +265,11 @@ def test_a_controller_is_told_of_its_cluster(local: Any) -> None:
 def test_a_reset_takes_a_seed_or_not(local: Any, signature: str) -> None:
     got: list[Any] = []
     body: dict[str, Any] = {"got": got}
-    exec(f"def reset({signature}):\n    got.append(locals().get('seed', locals().get('s', 'none')))", body)
+    source = f"def reset({signature}):\n    got.append(locals().get('seed', locals().get('s', 'none')))"
+    exec(source, body)
     client = local(type("Reset", (zoo.Mirror,), {"reset": body["reset"]}), 2)
+    assert set(got) <= {None, "none"}, "built without a seed"
+    got.clear()
     client.reset(seed=3)
     report = client.solve()
     assert report.all_solved, report.messages
@@ -278,8 +281,7 @@ def test_a_reset_takes_a_seed_or_not(local: Any, signature: str) -> None:
         assert all(isinstance(seed, int) for seed in got)
 
 
-@pytest.mark.parametrize("keywords", [{}, {"params": {}}])
-def test_a_wrapped_reset_is_given_its_seed(local: Any, keywords: Any) -> None:
+def test_a_wrapped_reset_is_given_its_seed(local: Any) -> None:
     import functools
 
     got: list[Any] = []
@@ -296,10 +298,10 @@ def test_a_wrapped_reset_is_given_its_seed(local: Any, keywords: Any) -> None:
         def reset(self, seed: int | None = None) -> None:
             got.append(seed)
 
-    client = local(Wrapped, 1, **keywords)
+    client = local(Wrapped, 1)
     client.reset(seed=3)
     client.solve()
-    assert isinstance(got[0], int)
+    assert isinstance(got[-1], int)
 
 
 def test_a_seed_makes_a_run_repeat_whatever_the_number_of_workers(local: Any, started: Any) -> None:
@@ -410,6 +412,84 @@ def test_a_class_that_cannot_be_made_or_describes_nonsense_is_refused(
         px.Cluster(robot, zoo.Fails, 2, backend=backend, params={"at": "describe nonsense", "how": "raise"})
 
 
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"refs": [px.Field("a", shape=[-1])]}, "-1"),
+        ({"refs": [px.Field("A b")]}, 'field name "A b"'),
+        ({"refs": [px.Field("a"), px.Field("a")]}, 'two fields named "a"'),
+        ({"refs": [px.Field("valid")]}, 'two fields named "valid"'),
+        ({"refs": [px.Field("a", shape=[3], default=[1, 2])]}, "2 defaults: give 1 or 3"),
+        ({"refs": [px.Field("a", shape=[2], labels=["x"])]}, "1 labels"),
+        ({"refs": [px.Field("a", shape=[10**12])]}, "too large"),
+        ({"refs": [px.Field("a", dtype="f33")]}, "unknown dtype `f33`"),
+        ({"refs": [px.Field("a", dtype=np.float64)]}, "refs: JSON cannot hold it"),  # type: ignore[arg-type]
+        ({"refs": [px.Field("a", default=np.nan)]}, "refs: JSON cannot hold it"),
+        ({"refs": ["a"]}, "AttributeError"),
+        ({"prediction": px.Prediction(-1)}, "-1"),
+        ({"prediction": px.Prediction(10**10)}, "too large"),
+        ({"dt": -1.0}, "dt is -1 s"),
+        ({"dt": np.nan}, "dt: JSON cannot hold it"),
+    ],
+)
+def test_a_description_that_means_nothing_is_refused(robot: px.RobotSpec, told: Any, says: str) -> None:
+    with pytest.raises(px.PhalanxError) as caught:
+        px.Cluster(robot, type("Told", (zoo.Mirror,), told), 2, backend="inprocess")
+    assert says in str(caught.value)
+
+
+def test_numpys_numbers_do_in_a_description(local: Any) -> None:
+    class Numpys(zoo.Mirror):
+        refs = (px.Field("a", shape=np.array([2, 3]), default=np.float32(0.5)),)
+        prediction = px.Prediction(np.int64(3))
+        dt = np.float64(0.01)
+
+        @classmethod
+        def prepare(cls, setup: Any) -> Any:
+            return {"gains": np.eye(2), "count": np.int32(3)}
+
+        def build(self, setup: Any, row: int) -> None:
+            assert setup.prepared == {"gains": [[1.0, 0.0], [0.0, 1.0]], "count": 3}
+
+    client = local(Numpys, 2)
+    assert client.refs.a.shape == (2, 2, 3)
+    assert client.prediction.time.shape == (2, 3)
+
+
+def test_what_prepare_returns_reaches_every_worker(started: Any) -> None:
+    class Prepared(px.RHController):
+        @classmethod
+        def prepare(cls, setup: Any) -> Any:
+            return {"pid": os.getpid()}
+
+        def build(self, setup: Any, row: int) -> None:
+            self.pid = setup.prepared["pid"]
+
+        def solve(self, inputs: Any, outputs: Any) -> None:
+            outputs.solver(cost=self.pid)
+
+    client = started(Prepared, 4, cpu={"workers": 2})
+    client.solve()
+    assert len({*client.status.cost, os.getpid(), *client.cluster.pids}) == 4
+
+
+def test_a_class_that_cannot_be_brought_along_says_so(robot: px.RobotSpec) -> None:
+    lock = threading.Lock()
+
+    class Locks(px.RHController):
+        def solve(self, inputs: Any, outputs: Any) -> None:
+            with lock:
+                pass
+
+    with pytest.raises(px.ConfigError, match="put it into a module of its own"):
+        px.Cluster(robot, Locks, 2)
+
+
+def test_paths_that_are_no_strings_harm_no_start(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [Path("/nowhere"), None, *sys.path])
+    assert started(zoo.Mirror, 1).solve().all_solved
+
+
 def test_an_import_that_fails_only_in_the_workers_is_told(
     robot: px.RobotSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,13 +508,15 @@ class Picky(zoo.Mirror):
     assert "picky.py" in str(caught.value)
 
 
-def test_an_exception_in_reset_fails_the_row(local: Any) -> None:
-    client = local(zoo.Fails, 2, params={"at": "reset", "how": "raise"})
+def test_an_exception_in_reset_fails_the_row(local: Any, robot: px.RobotSpec) -> None:
+    client = local(zoo.Fails, 2, params={"at": "second reset", "how": "raise"})
     assert client.solve().all_solved
     client.reset(0)
     report = client.solve()
     assert report.failed.tolist() == [True, False]
     assert "LookupError: code 9" in report.messages[0]
+    with pytest.raises(px.StartError, match="LookupError: code 9"):
+        px.Cluster(robot, zoo.Fails, 2, params={"at": "reset", "how": "raise"}, backend="inprocess")
 
 
 def test_a_row_that_raised_is_built_anew_by_its_reset(local: Any) -> None:
@@ -497,7 +579,7 @@ def use():
 thread = threading.Thread(target=use)
 thread.start()
 thread.join()
-""").end()
+""").end(linger=1.0)
     assert (ended.code, ended.err, ended.left) == (0, "", [])
 
 
@@ -507,7 +589,7 @@ def test_hanging_workers_are_replaced(started: Any) -> None:
     client.refs.act[1] = act("loop")
     report = client.solve()
     assert report.dead.tolist() == [False, True]
-    assert "row 1" in report.messages[1]
+    assert "row 1" in obituary(report, 1)
     client.refs.act = 0
     assert eventually(lambda: client.solve().all_solved)
     assert client.cluster.pids[0] not in (0, pid)

@@ -11,7 +11,7 @@ import numpy as np
 import phalanx as px
 import pytest
 import zoo
-from support import eventually
+from support import eventually, obituary
 from zoo import act
 
 
@@ -37,10 +37,8 @@ def test_a_worker_that_dies_in_a_solve_leaves_its_rows_dead_and_comes_back(
     assert report.solved[:2].all()
     assert client.cmd.joint_q[3, 0] == 3.0, "its last command"
     assert (report.age[3], client.status.age[3]) == (1, 1)
-    assert "worker 1" in report.messages[3]
-    assert str(second) in report.messages[3]
-    assert how in report.messages[3]
-    assert "row 3" in report.messages[3]
+    for part in ("worker 1", str(second), how, "row 3"):
+        assert part in obituary(report, 3)
     if log is not None:
         assert eventually(lambda: log in "\n".join(cluster.log(1)))
         assert "in segfault" in "\n".join(cluster.log(1)), "faulthandler tells the Python line"
@@ -121,7 +119,7 @@ def test_without_respawn_the_dead_stay_dead_and_the_round_goes_on(started: Any) 
         report = client.solve()
         assert (report.dead | report.solved)[:2].all()
     assert client.solve().dead.tolist() == [True, True, False, False]
-    assert "respawn is off" in client.solve().messages[0]
+    assert "respawn is off" in obituary(client.solve(), 0)
 
 
 @pytest.mark.parametrize(("policy", "commands"), [("homing", [0.25, 0.0]), ("zero", [0.0, 0.0])])

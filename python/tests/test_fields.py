@@ -130,7 +130,6 @@ def test_a_wrong_name_suggests_the_right_one(local: Any) -> None:
         _ = client.cmd.xyzzy
     with pytest.raises(AttributeError, match="cannot be deleted"):
         del client.state.joint_q
-    assert not hasattr(client.state, "_names_")
     with pytest.raises(AttributeError):
         client.state._names = 3
 
@@ -214,6 +213,25 @@ def test_what_is_shown_of_fields_is_escaped(local: Any) -> None:
     html = local(Odd, 1).refs._repr_html_()
     assert "a &lt; b &amp; c" in html
     assert "<caption>refs</caption>" in html
+
+
+def test_a_field_may_be_called_almost_anything(local: Any) -> None:
+    class Named(zoo.Mirror):
+        refs = tuple(
+            px.Field(name, default=3.0) for name in ("_names", "_group", "names", "class", "keys", "x_1")
+        )
+
+        def solve(self, inputs: Any, outputs: Any) -> None:
+            outputs.cmd.joint_q = inputs.refs["_names"] + inputs.refs["class"]
+
+    client = local(Named, 1)
+    assert len(client.refs) == 7
+    client.refs["_names"] = 1.0
+    client.refs._group = 2.0
+    assert [client.refs[name][0] for name in ("_names", "_group", "class")] == [1, 2, 3]
+    client.solve()
+    assert client.cmd.joint_q[0, 0] == 4.0
+    assert repr(client.refs).startswith("<refs: ")
 
 
 def test_followed_refs_and_predictions_are_there_only_where_published(local: Any) -> None:

@@ -107,7 +107,7 @@ def test_a_fork_is_refused_and_harms_nobody(program: Any) -> None:
 def refused():
     calls = [client.solve, client.trigger, client.reset, lambda: client.round, lambda: client.message(0),
              lambda: client.wait(), report.explain, lambda: cluster.log(0),
-             cluster.client, lambda: cluster.workers]
+             cluster.client, lambda: cluster.workers, lambda: client.state, lambda: client.cmd.joint_q]
     report.outcomes, report.messages
     count = 0
     for call in calls:

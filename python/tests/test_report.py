@@ -276,7 +276,7 @@ def test_ctrl_c_leaves_a_round_at_once_and_the_cluster_goes_on(program: Any) -> 
         + """
 with px.Cluster(robot, zoo.Puppet, 2, cpu={"workers": 1}) as cluster, cluster.client() as client:
     pids = cluster.pids
-    client.refs.act[1], client.refs.arg[1] = zoo.act("sleep"), 2.0
+    client.refs.act[1], client.refs.arg[1] = zoo.act("sleep"), 1.0
     for wait in (lambda: client.solve(timeout=900), lambda: client.wait(client.trigger(1), timeout=900)):
         interrupt(0.2)
         try:
@@ -289,7 +289,7 @@ with px.Cluster(robot, zoo.Puppet, 2, cpu={"workers": 1}) as cluster, cluster.cl
         while not client.solve().all_solved:
             time.sleep(0.01)
         client.reset()
-        client.refs.act[1], client.refs.arg[1] = zoo.act("sleep"), 2.0
+        client.refs.act[1], client.refs.arg[1] = zoo.act("sleep"), 1.0
     assert cluster.pids == pids
     assert {s: signal.getsignal(s) for s in signal.valid_signals()} == handlers
     assert caught() == at_first

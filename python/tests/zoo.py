@@ -136,7 +136,7 @@ class Fails(px.RHController):
     """Raises, exits or dies at the step that `params["at"]` names."""
 
     def __init__(self) -> None:
-        self.at = ""
+        self.at, self.resets = "", 0
 
     @classmethod
     def describe(cls, setup: Any) -> Any:
@@ -163,7 +163,8 @@ class Fails(px.RHController):
             self.maybe(setup, "build")
 
     def reset(self, seed: int | None = None) -> None:
-        if self.at == "reset":
+        self.resets += 1
+        if self.at == {1: "reset", 2: "second reset"}.get(self.resets):
             self.give_up(9)
 
     def solve(self, inputs: Any, outputs: Any) -> None:

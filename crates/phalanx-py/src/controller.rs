@@ -328,6 +328,10 @@ impl RHController for PyRow {
         answered.unwrap_or_else(|words| resume_unwind(Box::new(words)))
     }
 
+    fn around<R>(serve: impl FnOnce() -> R) -> R {
+        Python::attach(|_| serve())
+    }
+
     fn safe(&mut self, inputs: &mut phalanx::Inputs<'_>, outputs: &mut phalanx::Outputs<'_>) {
         let answered = Python::attach(|py| {
             let method = self.controller.getattr(py, "safe").map_err(|e| words_of(py, e))?;

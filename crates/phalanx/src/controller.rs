@@ -238,6 +238,12 @@ pub trait RHController: Sized + 'static {
     /// Answers one round. Panics are caught and become the row's outcome.
     fn solve(&mut self, inputs: &mut Inputs<'_>, outputs: &mut Outputs<'_>) -> Verdict;
 
+    /// Runs around the rows of a round that one thread serves in a go. For controllers that need something held
+    /// meanwhile: an interpreter's lock, say, which would else be taken once per row.
+    fn around<R>(serve: impl FnOnce() -> R) -> R {
+        serve()
+    }
+
     /// The command under the policy `safe`. By default what the outputs start from: homing.
     fn safe(&mut self, _inputs: &mut Inputs<'_>, _outputs: &mut Outputs<'_>) {}
 }

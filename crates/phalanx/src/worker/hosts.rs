@@ -162,11 +162,13 @@ impl<T: RHController, P: Probe> Host<P> for Single<T> {
     fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool {
         let Self { chairs, lane, clock, rounds } = self;
         let mut now = 0;
-        let any = rounds.each(desk, |index| {
-            if now == 0 {
-                now = clock.set();
-            }
-            now = chairs[index].serve(desk, lane, clock, probe, now);
+        let any = T::around(|| {
+            rounds.each(desk, |index| {
+                if now == 0 {
+                    now = clock.set();
+                }
+                now = chairs[index].serve(desk, lane, clock, probe, now);
+            })
         });
         if any {
             desk.finished(now);
