@@ -305,7 +305,7 @@ class Local:
         """
     def close(self, /) -> None:
         """
-        Ends it and leaves nothing behind. Idempotent.
+        Ends it and leaves nothing behind; at the end of the round where one is served. Idempotent.
         """
     def manifest(self, /) -> str:
         """

@@ -564,7 +564,6 @@ def test_a_controller_in_process_is_debuggable_and_sees_the_callers_thread(local
     assert threads == [threading.get_ident()] * 2
 
 
-@pytest.mark.xfail(strict=True, reason="LocalCluster is bound to its thread: its hosts would have to be Send")
 @pytest.mark.parametrize("what", ["print(client.solve())", "cluster.close()", "del cluster, client"])
 def test_a_cluster_in_process_can_be_used_from_another_thread(program: Any, what: str) -> None:
     ended = program(f"""

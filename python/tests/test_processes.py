@@ -286,10 +286,7 @@ def test_classes_of_clusters_that_have_ended_are_forgotten(robot: px.RobotSpec) 
 @pytest.mark.parametrize(
     "ignored",
     [
-        pytest.param(
-            "SIG_IGN",
-            marks=pytest.mark.xfail(strict=True, reason="program/ask.rs takes ECHILD for a failure"),
-        ),
+        "SIG_IGN",
         "reap",
     ],
 )

@@ -190,7 +190,7 @@ impl Client {
         let py = slf.py();
         let Open { client, mirror, .. } = open;
         // Interrupted or not, the round is to be waited for.
-        let served = slf.get().local.as_ref().map_or(Ok(()), |local| local.bind(py).borrow_mut().serve());
+        let served = slf.get().local.as_ref().map_or(Ok(()), |local| local.get().serve());
         let this = slf.get();
         // What a signal's handler raised (KeyboardInterrupt, mostly); only the main thread ever sees one.
         let mut raised = None;

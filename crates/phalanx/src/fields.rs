@@ -6,7 +6,7 @@
 //! (`RobotSpec::quat_order`); controllers never see it.
 
 use crate::{
-    Result,
+    Error, Result,
     config::Real,
     robot::{QuatOrder, RobotSpec},
     schema::{Field, Group, Record},
@@ -107,6 +107,9 @@ pub fn refs(declared: &[Field]) -> Result<Record> {
 /// The prediction's record.
 pub fn prediction(robot: &RobotSpec, real: Real, spec: &PredictionSpec) -> Result<Record> {
     let n = spec.nodes;
+    if n == 0 {
+        return Err(Error::Config("a prediction of 0 nodes: declare at least one, or no prediction".into()));
+    }
     let per_node = |name: &str, unit: &str, doc: &str| Field::new(name, unit, doc).shape(&[n]);
     let mut fields = vec![
         per_node("time", "s", "time of each node after the round's state"),

@@ -40,7 +40,7 @@ use std::{fmt, sync::Arc, time::Instant};
 /// controller that loops for ever does so on the caller's thread. Settings about processes (`[cpu]`, `spin_us`,
 /// `hang_timeout`, `respawn`, `env`) mean nothing here.
 pub struct LocalCluster {
-    host: Box<dyn Host<NoProbe>>,
+    host: Box<dyn Host<NoProbe> + Send>,
     desk: Arc<Desk>,
     layout: Layout,
     control: Words,
@@ -58,12 +58,12 @@ impl fmt::Debug for LocalCluster {
 
 impl LocalCluster {
     /// Starts a cluster of one controller per row, on this thread; `controller` is the name users see.
-    pub fn start<T: RHController>(config: ClusterConfig, controller: &str) -> Result<Self> {
+    pub fn start<T: RHController + Send>(config: ClusterConfig, controller: &str) -> Result<Self> {
         Self::open(config, controller, T::describe, |desk| Ok(Box::new(hosts::Single::<T>::build(desk)?)))
     }
 
     /// As [`LocalCluster::start`], for a controller that solves all rows at once.
-    pub fn start_group<G: RHGroup>(config: ClusterConfig, controller: &str) -> Result<Self> {
+    pub fn start_group<G: RHGroup + Send>(config: ClusterConfig, controller: &str) -> Result<Self> {
         Self::open(config, controller, G::describe, |desk| Ok(Box::new(hosts::Group::<G>::build(desk)?)))
     }
 
@@ -71,7 +71,7 @@ impl LocalCluster {
         mut config: ClusterConfig,
         controller: &str,
         describe: fn(&Setup) -> Result<Description>,
-        build: impl FnOnce(&Arc<Desk>) -> Result<Box<dyn Host<NoProbe>>>,
+        build: impl FnOnce(&Arc<Desk>) -> Result<Box<dyn Host<NoProbe> + Send>>,
     ) -> Result<Self> {
         let began = Instant::now();
         config.cpu = CpuConfig { workers: Some(1), ..CpuConfig::default() };

@@ -24,6 +24,8 @@ use std::{
 /// Makes a process describe its controller instead of working: JSON of a [`Setup`] in, of a
 /// [`Description`] out.
 const DESCRIBE: &str = "PHALANX_DESCRIBE";
+/// The exit code of one that could not, and said why on stderr.
+const REFUSED: i32 = 3;
 /// Chooses among the controllers of one executable.
 const CONTROLLER: &str = "PHALANX_CONTROLLER";
 
@@ -111,7 +113,7 @@ pub fn work(entries: &[Entry]) -> Option<i32> {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("{e}");
-            3
+            REFUSED
         }
     })
 }
@@ -237,8 +239,8 @@ impl Controller {
         let why = if complaints.is_empty() { hint } else { complaints };
         match told.end {
             ask::End::Exited(status) if status.success() => {}
-            // It said why; how its process ended says no more.
-            ask::End::Exited(status) if status.code().is_some() && !complaints.is_empty() => {
+            // It said why, as workers do; how its process ended says no more.
+            ask::End::Exited(status) if status.code() == Some(REFUSED) && !complaints.is_empty() => {
                 return Err(fail(complaints.into()));
             }
             ask::End::Exited(status) => return Err(fail(format!("{status}: {why}"))),

@@ -73,8 +73,12 @@ pub fn ask(
             }
             looked = Some(Instant::now());
         }
-        if let Some(status) = child.0.try_wait()? {
-            break End::Exited(status);
+        match child.0.try_wait() {
+            Ok(None) => {}
+            Ok(Some(status)) => break End::Exited(status),
+            // Ended, and reaped by somebody else: a process that ignores SIGCHLD, say. What it said must do.
+            Err(e) if e.raw_os_error() == Some(nix::libc::ECHILD) => break End::Exited(ExitStatus::default()),
+            Err(e) => return Err(e),
         }
         if Instant::now() >= deadline {
             break End::Late;
