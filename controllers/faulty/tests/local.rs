@@ -11,7 +11,7 @@ use phalanx::{
     fields::PredictionSpec, layout::LifeState, orders,
 };
 use phalanx_faulty::{Fault, Faulty, FaultyGroup};
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, time::Duration};
 
 /// So long that what is not served is late, and no longer.
 const SOON: Duration = Duration::from_millis(30);
@@ -86,27 +86,36 @@ fn a_group_is_served_too() {
     end(client, cluster);
 }
 
-/// Holds what no other thread may touch.
-struct Homebody(Rc<()>);
+/// Counts its solves in what only one thread may touch at a time.
+struct Counter(Cell<u32>);
 
-impl RHController for Homebody {
+impl RHController for Counter {
     fn build(_: &Setup, _: usize) -> Result<Self> {
-        Ok(Self(Rc::new(())))
+        Ok(Self(Cell::new(0)))
     }
 
     fn reset(&mut self) {}
 
-    fn solve(&mut self, _: &mut Inputs<'_>, _: &mut Outputs<'_>) -> Verdict {
-        assert_eq!(Rc::strong_count(&self.0), 1);
+    fn solve(&mut self, _: &mut Inputs<'_>, outputs: &mut Outputs<'_>) -> Verdict {
+        self.0.set(self.0.get() + 1);
+        outputs.solver(0.0, 0.0, self.0.get());
         Verdict::Solved
     }
 }
 
 #[test]
-fn a_controller_need_not_be_fit_for_other_threads() {
-    let mut cluster = LocalCluster::start::<Homebody>(config(2), "homebody").unwrap();
+fn a_cluster_may_move_between_threads() {
+    let mut cluster = LocalCluster::start::<Counter>(config(2), "counter").unwrap();
     let mut client = cluster.client().unwrap();
-    assert_eq!(round(&mut cluster, &mut client), "SS");
+    for solves in 1..4 {
+        (cluster, client) = std::thread::spawn(move || {
+            assert_eq!(round(&mut cluster, &mut client), "SS");
+            (cluster, client)
+        })
+        .join()
+        .unwrap();
+        assert_eq!(client.status.of(1).iterations, solves);
+    }
     end(client, cluster);
 }
 
