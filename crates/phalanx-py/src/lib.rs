@@ -1,6 +1,6 @@
 //! The extension module `phalanx._core`: what Python needs of the crate `phalanx`, and no decisions of its own.
 //!
-//! Arrays are never copied on the way: a [`field::FieldView`] says where a field lies and keeps that memory
+//! Arrays are never copied on the way: a `FieldView` says where a field lies and keeps that memory
 //! mapped; numpy, torch and the others make their views of it.
 
 mod client;
