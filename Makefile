@@ -9,6 +9,7 @@ ARGS ?=
 PYTHON ?= python3
 MATURIN := 1.16.0
 VENV := $(CURDIR)/.venv
+PIP := $(VENV)/bin/python -m pip -q --disable-pip-version-check
 BENCH_VENV := $(CURDIR)/.venv-bench
 # One interpreter for every build of the extension: another would rebuild all of it.
 export PYO3_PYTHON := $(VENV)/bin/python
@@ -16,7 +17,7 @@ export PYO3_PYTHON := $(VENV)/bin/python
 # pip's torch, for the feature that links it.
 WITH_TORCH := PATH=$(VENV)/bin:$$PATH LIBTORCH_USE_PYTORCH=1
 
-.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel bench-python
+.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel bench-python install
 
 # 64 cart-poles, each with its own CasADi MPC; `make demo ARGS=--kill` kills a worker in the middle.
 demo: $(VENV)/demo
@@ -28,18 +29,21 @@ demo: $(VENV)/demo
 test: fmt lint unit doc portable loom deny smoke pylint pytest package tch
 	@echo "all checks passed"
 
-# The virtual environment with all the Python tests need, torch among it (2.7 GB to download, once).
-$(VENV)/installed: pyproject.toml
+# A virtual environment that can build the package.
+$(VENV)/built:
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
-	$(VENV)/bin/pip install -q --disable-pip-version-check maturin==$(MATURIN) --group test
+	$(PIP) install --upgrade pip
+	$(PIP) install maturin==$(MATURIN)
 	@touch $@
 
-# As much of that as the demo needs.
-$(VENV)/demo: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check --upgrade pip
-	$(VENV)/bin/pip install -q --disable-pip-version-check maturin==$(MATURIN) --group demo
+# What the demo needs beside.
+$(VENV)/demo: $(VENV)/built pyproject.toml
+	$(PIP) install --group demo
+	@touch $@
+
+# All the Python tests need, torch among it (2.7 GB to download, once).
+$(VENV)/installed: $(VENV)/built pyproject.toml
+	$(PIP) install --group test
 	@touch $@
 
 # The package, built in place, with the program in it.
@@ -81,16 +85,20 @@ package: python
 	$(PYTHON) -m venv target/package/venv
 	target/package/venv/bin/pip install -q --disable-pip-version-check target/package/*.whl
 	cd target/package && venv/bin/phalanx --version && venv/bin/python -m phalanx --version
-	cd target/package && venv/bin/python $(CURDIR)/python/examples/minimal.py && echo "1 passed"
+	cd target/package && venv/bin/python $(CURDIR)/python/examples/minimal.py
 
 # Whatever builds the extension needs the interpreter it is built for.
-lint doc: $(VENV)/installed
+lint doc: $(VENV)/built
 
-# What users install: one wheel for every CPython from 3.10 on.
-wheel: $(VENV)/installed
+# One wheel for every CPython from 3.10 on, and what brings it into the Python at hand.
+wheel: $(VENV)/built
+	@rm -rf target/wheels
 	$(CARGO) build -q --release -p phalanx-cli
 	@install -D -s target/release/phalanx python/phalanx/bin/phalanx
 	$(VENV)/bin/maturin build --release --strip --out target/wheels
+
+install: wheel
+	$(PYTHON) -m pip install --force-reinstall target/wheels/*.whl
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -133,9 +141,7 @@ bench:
 	target/release/compare --out
 
 # Figures of the Python side, in a venv of its own: the rivals are nothing the tests need.
-bench-python:
-	@rm -rf target/wheels
-	$(MAKE) wheel
+bench-python: wheel
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/pip install -q --disable-pip-version-check -r benches/python/requirements.txt
 	$(BENCH_VENV)/bin/pip install -q --disable-pip-version-check --force-reinstall target/wheels/*.whl
@@ -153,4 +159,4 @@ tools:
 
 clean:
 	$(CARGO) clean
-	rm -rf $(VENV) python/phalanx/bin python/phalanx/*.so
+	rm -rf $(VENV) $(BENCH_VENV) python/phalanx/bin python/phalanx/*.so

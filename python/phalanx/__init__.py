@@ -106,10 +106,12 @@ _LAZY = {
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name not in _LAZY:
-            raise AttributeError(f"module 'phalanx' has no attribute {name!r}")
         from importlib import import_module
 
+        if name == "gym":
+            return import_module(".gym", __name__)
+        if name not in _LAZY:
+            raise AttributeError(f"module 'phalanx' has no attribute {name!r}")
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
 
 

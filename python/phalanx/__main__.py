@@ -17,10 +17,12 @@ def program() -> str:
         return str(mine)
     found = shutil.which("phalanx")
     # The script of that name in a virtual environment is this very file.
-    if found is not None and Path(found).read_bytes()[:4] == b"\x7fELF":
-        return found
+    if found is not None:
+        with open(found, "rb") as file:
+            if file.read(4) == b"\x7fELF":
+                return found
     raise FileError(
-        f"there is no phalanx program in {mine.parent}, nor on PATH: install the wheel, or `make python`"
+        f"there is no phalanx program in {mine.parent}, nor on PATH: `make install` builds and installs both"
     )
 
 

@@ -6,16 +6,16 @@ import json
 import os
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from . import _core
-from .errors import MisuseError
+from .errors import ConfigError, MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from .fields import Fields
 
@@ -73,7 +73,7 @@ class ClusterClient(_core.Client):
             patience=patience,
             conventions=None if conventions is None else json.dumps(conventions),
             local=local,
-            device=None if device is None else str(device),
+            device=_device(device),
             engine=engine,
         )
 
@@ -130,7 +130,11 @@ class ClusterClient(_core.Client):
 
     def _forget_fields(self) -> None:
         for group in GROUPS:
-            self.__dict__.pop(group, None)
+            fields = self.__dict__.pop(group, None)
+            for name in fields or ():
+                # An array that was kept shows what is there; it is no longer this client's to write.
+                if not hasattr(fields[name], "__cuda_array_interface__"):
+                    fields[name].setflags(write=False)
 
     def __enter__(self) -> Self:
         return self
@@ -164,19 +168,54 @@ class ClusterClient(_core.Client):
         return "".join(lines + [group._repr_html_() for group in groups if group is not None])
 
 
+def _device(device: Any) -> str | None:
+    """A device by its name; a bare "cuda" is the current one of torch or CuPy, as it is there."""
+    name = None if device is None else str(device)
+    if name != "cuda":
+        return name
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+    if torch is not None and torch.cuda.is_available():
+        return f"cuda:{torch.cuda.current_device()}"
+    return name if cupy is None else f"cuda:{cupy.cuda.Device().id}"
+
+
+class Conventions(TypedDict, total=False):
+    """What a client means by its numbers, to be compared with what the cluster means."""
+
+    #: "wxyz" (scalar first) or "xyzw".
+    quat_order: str
+    #: Names, in the client's order.
+    joints: Sequence[str]
+    #: Names, in the client's order.
+    contacts: Sequence[str]
+    #: By field, as in `{"state.joint_q": "rad or m"}`.
+    units: dict[str, str]
+    #: By field, as in `{"state.root_lin_vel": "base"}`.
+    frames: dict[str, str]
+    #: Time step of the simulator, s.
+    control_dt: float
+    #: Time between two rounds, s.
+    cluster_dt: float
+
+
+def declared(conventions: Conventions) -> dict[str, Any]:
+    """Conventions as the crate reads them."""
+    for name in conventions.keys() - Conventions.__annotations__.keys():
+        raise TypeError(f"unknown keyword {name!r}; there are {', '.join(Conventions.__annotations__)}")
+    given: dict[str, Any] = {name: value for name, value in conventions.items() if value is not None}
+    if given.get("quat_order", "wxyz") not in ("wxyz", "xyzw"):
+        raise ConfigError(f'quat_order = {given["quat_order"]!r}: use "wxyz" (scalar first) or "xyzw"')
+    plain = {"joints": list, "contacts": list, "control_dt": float, "cluster_dt": float}
+    return {name: plain.get(name, lambda same: same)(value) for name, value in given.items()}
+
+
 def connect(
     name: str,
     *,
     timeout: float = 0.0,
     device: str | None = None,
     engine: str | None = None,
-    quat_order: str | None = None,
-    joints: Sequence[str] | None = None,
-    contacts: Sequence[str] | None = None,
-    units: dict[str, str] | None = None,
-    frames: dict[str, str] | None = None,
-    control_dt: float | None = None,
-    cluster_dt: float | None = None,
+    **conventions: Unpack[Conventions],
 ) -> ClusterClient:
     """Becomes the client of a cluster of another process, by name.
 
@@ -190,13 +229,6 @@ def connect(
     - `units`, `frames`: by field, as in `frames={"state.root_lin_vel": "base"}`
     - `control_dt`, `cluster_dt`: s
     """
-    declared = {
-        "quat_order": quat_order,
-        "joints": None if joints is None else list(joints),
-        "contacts": None if contacts is None else list(contacts),
-        "units": units or {},
-        "frames": frames or {},
-        "control_dt": None if control_dt is None else float(control_dt),
-        "cluster_dt": None if cluster_dt is None else float(cluster_dt),
-    }
-    return ClusterClient(name, patience=timeout, conventions=declared, device=device, engine=engine)
+    return ClusterClient(
+        name, patience=timeout, conventions=declared(conventions), device=device, engine=engine
+    )

@@ -13,7 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from .client import ClusterClient
+from .client import ClusterClient, declared
 from .controller import Field, RHController
 from .errors import ClosedError, ConfigError, ForkError, MisuseError
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from .client import Conventions
     from .config import ClusterConfig
 
 #: Clusters and clients to close before the interpreter goes.
@@ -114,15 +115,30 @@ class Cluster:
         self.n: int = self.manifest["config"]["rows"]
         _open.add(self)
 
-    def client(self, device: str | None = None, engine: str | None = None) -> ClusterClient:
-        """Becomes the client of this cluster, with fields on "cpu" or "cuda:i" (see `connect`)."""
+    def client(
+        self,
+        device: str | None = None,
+        engine: str | None = None,
+        **conventions: Unpack[Conventions],
+    ) -> ClusterClient:
+        """Becomes the client of this cluster, with fields on "cpu" or "cuda:i".
+
+        `conventions` declare what you mean by your numbers, and are checked, as in `connect`.
+        """
         if self._pid != os.getpid():
             raise ForkError(
                 f"this process is a fork of the one that opened cluster {self.name!r}, and cannot use it"
             )
         if self.closed:
             raise ClosedError(f"cluster {self.name!r} is closed")
-        made = ClusterClient(self.name, local=self._local, device=device, engine=engine, owner=self)
+        made = ClusterClient(
+            self.name,
+            conventions=declared(conventions),
+            local=self._local,
+            device=device,
+            engine=engine,
+            owner=self,
+        )
         self._clients.add(made)
         return made
 
@@ -157,15 +173,16 @@ class Cluster:
             self._server.close()
         for client in list(self._clients):
             client.close()
-        if self._local is not None:
-            self._local.close()
-            self._local = None
+        # Taken before it is closed: two threads may close, and a signal handler.
+        local, self._local = self._local, None
+        if local is not None:
+            local.close()
         self._close_payload()
 
     def _close_payload(self) -> None:
-        if self._payload is not None:
-            os.close(self._payload)
-            self._payload = None
+        payload, self._payload = self._payload, None
+        if payload is not None:
+            os.close(payload)
 
     def __enter__(self) -> Self:
         return self
@@ -229,7 +246,8 @@ class _Launch:
             return cls._named(controller, interpreter)
         if interpreter is not None:
             raise ConfigError(f"interpreter is for Python controllers; {text} is none")
-        if os.sep in text or os.path.isfile(text):
+        # A bare word is a name, whatever lies in the current folder.
+        if os.sep in text or isinstance(controller, os.PathLike):
             return cls(os.path.basename(text), text, [])
         from .__main__ import program
 
@@ -268,6 +286,12 @@ class _Launch:
         pickled: bytes,
         controller: type[RHController] | None,
     ) -> _Launch:
+        program = _interpreter(interpreter)
+        if controller is None and interpreter is None:
+            # For the in-process backend, and to say at once that there is no such class.
+            from .worker import check, find
+
+            controller = check(name, find(name))
         boot = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_boot.py")
         arguments = ["-u", boot, name]
         payload = None
@@ -283,12 +307,6 @@ class _Launch:
             with os.fdopen(payload, "wb", closefd=False) as file:
                 file.write(json.dumps(head).encode() + b"\n" + pickled)
             arguments.append(f"/proc/{os.getpid()}/fd/{payload}")
-        program = _interpreter(interpreter)
-        if controller is None and interpreter is None:
-            # For the in-process backend, and to say at once that there is no such class.
-            from .worker import check, find
-
-            controller = check(name, find(name))
         return cls(name, program, arguments, controller=controller, payload=payload)
 
 
@@ -318,6 +336,9 @@ def _full_config(
         full = json.loads(_core.load_config(os.fspath(config)))
     elif config is not None:
         full = dict(config if not hasattr(config, "to_dict") else config.to_dict())
+    for given in settings.keys() & {"rows", "robot_file"}:
+        instead = "n" if given == "rows" else "robot, which takes a file too"
+        raise ConfigError(f"{given!r} is {instead} here; it is for config and TOML files")
     full.update(settings)
     _check_names(full)
     if robot is not None:

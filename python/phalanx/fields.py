@@ -36,7 +36,6 @@ class FieldArray(np.ndarray[Any, Any]):
             return self
         return array[()] if return_scalar else array.view(np.ndarray)
 
-    @property
     def numpy(self) -> np.ndarray[Any, Any]:
         """The same memory as a plain array."""
         return self.view(np.ndarray)
@@ -48,7 +47,9 @@ class FieldArray(np.ndarray[Any, Any]):
         if tensor is None:
             import torch
 
-            tensor = self.__dict__["_torch"] = torch.from_numpy(self.view(np.ndarray))
+            # A tensor of inference mode could not be written outside it, ever.
+            with torch.inference_mode(False):
+                tensor = self.__dict__["_torch"] = torch.from_numpy(self.view(np.ndarray))
         return tensor
 
     @property
@@ -109,9 +110,10 @@ class Fields:
         if value is field:
             return
         try:
-            field[...] = host_or_device(value, field)
+            field[...] = on_host(value) if isinstance(field, np.ndarray) else value
         except ValueError as e:
-            raise ValueError(f"{self.__group}.{name} has shape {tuple(field.shape)}: {e}") from None
+            what = f"{self.__group}.{name} ({field.dtype}, {tuple(field.shape)})"
+            raise ValueError(f"{what}: {e}") from None
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{self.__group}.{name} cannot be deleted")
@@ -164,20 +166,21 @@ class Fields:
         return f"<table><caption>{self.__group}</caption>{head}{''.join(cells)}</table>"
 
 
-def host_or_device(value: Any, field: Any) -> Any:
-    """A value as `field` can be assigned from: a GPU tensor is brought to an array in memory."""
-    if isinstance(field, np.ndarray) and hasattr(value, "__cuda_array_interface__"):
-        return value.cpu() if hasattr(value, "cpu") else value.get()
+def on_host(value: Any) -> Any:
+    """A value of any library and device as numpy can read it."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+    if hasattr(value, "__cuda_array_interface__"):
+        # As torch, CuPy, Numba, and Warp and our own call it.
+        for to_host in ("cpu", "get", "copy_to_host", "numpy"):
+            if hasattr(value, to_host):
+                return getattr(value, to_host)()
     return value
 
 
 def as_rows(chosen: Any) -> np.ndarray[Any, Any]:
     """A choice of rows from any library and device, as a bool or int64 array (anything else as it is)."""
-    if hasattr(chosen, "detach"):
-        chosen = chosen.detach().cpu()
-    elif hasattr(chosen, "__cuda_array_interface__") and hasattr(chosen, "get"):
-        chosen = chosen.get()
-    array = np.asarray(chosen)
+    array = np.asarray(on_host(chosen))
     if array.dtype.kind == "b":
         return np.ascontiguousarray(array)
     if array.dtype.kind in "iu" or (array.size == 0 and array.ndim == 1):

@@ -373,8 +373,7 @@ def test_a_closed_client_says_so(local: Any) -> None:
         with pytest.raises(px.ClosedError, match="is closed"):
             call()
     assert report.solved.all()
-    kept[:] = 3.0
-    assert (kept + 1).tolist() == [[4.0, 4.0]] * 2
+    assert (kept + 1).shape == (2, 2)
 
 
 def test_the_log_is_the_logger_phalanx(started: Any, caplog: pytest.LogCaptureFixture, local: Any) -> None:
@@ -409,3 +408,37 @@ def test_a_log_handler_that_raises_harms_no_round(started: Any, monkeypatch: pyt
     monkeypatch.setattr(logger, "handlers", [Bad()])
     monkeypatch.setattr(logger, "level", logging.INFO)
     assert started("echo", 2).solve().all_solved
+
+
+def test_arrays_that_were_kept_cannot_be_written_after_close(local: Any) -> None:
+    client = local(zoo.Mirror, 2)
+    kept = client.state.joint_q
+    client.state.joint_q = 3
+    client.close()
+    assert (kept == 3).all()
+    with pytest.raises(ValueError, match="read-only"):
+        kept[:] = 4
+
+
+def test_starts_that_fail_keep_no_descriptor(tmp_path: Path) -> None:
+    count = lambda: len(os.listdir("/proc/self/fd"))  # noqa: E731 - a name for a line
+    for wrong in ({"controller": "zoo:Missing"}, {"controller": zoo.Mirror, "interpreter": "no-such-python"}):
+        before = count()
+        for _ in range(3):
+            with pytest.raises((ImportError, px.ConfigError)):
+                px.Cluster(zoo.ROBOT, n=1, **wrong)
+        assert count() == before
+
+
+def test_a_bare_word_is_a_controllers_name_whatever_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "echo").write_text("not a program")
+    monkeypatch.chdir(tmp_path)
+    with px.Cluster(zoo.ROBOT, "echo", n=1) as cluster, cluster.client() as client:
+        assert client.solve().solved.all()
+
+
+def test_rows_are_given_as_n() -> None:
+    with pytest.raises(px.ConfigError, match="'rows' is n here"):
+        px.Cluster(zoo.ROBOT, "echo", n=1, rows=3)

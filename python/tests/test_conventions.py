@@ -189,3 +189,15 @@ def test_a_robot_comes_from_a_file(tmp_path: Any, local: Any) -> None:
         px.RobotSpec.from_mjcf(path, joints=["j2", "j3"])
     with pytest.raises(px.PhalanxError):
         px.RobotSpec.from_file(tmp_path / "none.xml")
+
+
+def test_an_embedded_clusters_client_declares_its_conventions_too(local: Any) -> None:
+    client = local(zoo.Mirror, 2)
+    owner = client._owner
+    client.close()
+    with pytest.raises(px.ConventionError, match="quat_order: the cluster has wxyz, the client xyzw"):
+        owner.client(quat_order="xyzw")
+    with pytest.raises(px.ConfigError, match='use "wxyz"'):
+        owner.client(quat_order="zyx")
+    with pytest.raises(TypeError, match="unknown keyword 'joint'; there are quat_order"):
+        owner.client(joint=["hinge"])

@@ -170,7 +170,7 @@ def test_arithmetic_gives_plain_arrays(local: Any) -> None:
         np.concatenate([field, field]),
         np.where(field > 0, field, 0),
         np.linalg.norm(field, axis=1),
-        field.numpy,
+        field.numpy(),
         np.asarray(field),
     ):
         assert type(made) is np.ndarray
@@ -179,7 +179,7 @@ def test_arithmetic_gives_plain_arrays(local: Any) -> None:
     assert type(np.add(field, 1, out=field)) is FieldArray
     out = np.zeros((3, 2), np.float32)
     assert np.add(field, 1, out=out) is out
-    assert field.numpy.__array_interface__["data"] == field.__array_interface__["data"]
+    assert field.numpy().__array_interface__["data"] == field.__array_interface__["data"]
 
 
 def test_a_pickle_or_copy_of_a_field_holds_the_values(local: Any) -> None:
