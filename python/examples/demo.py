@@ -47,7 +47,7 @@ class Story:
         self.angles.append(np.degrees(np.remainder(self.swarm.state[1] + np.pi, math.tau) - np.pi))
         self.solve_ms.append(1e-3 * client.status.solve_us)
         self.usable.append(float(report.ok.mean()))
-        if report.round % 5 == 1 or not report.all_solved:
+        if report.round % 5 == 1 or not report.all_ok:
             self.screen.draw(self.frame(time, report))
 
     def frame(self, time: float, report: px.Report) -> str:

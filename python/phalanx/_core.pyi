@@ -24,10 +24,8 @@ __all__ = [
     "Server",
     "Ticket",
     "__version__",
-    "drain_log",
     "forked",
     "load_config",
-    "log_level",
     "run_worker",
 ]
 
@@ -90,10 +88,12 @@ class Client:
         """
         A device field's bytes, row after row: to look at, not to work with.
         """
-    def reset(self, /, rows: Any = None, seed: int | None = None) -> None:
+    def reset(self, /, rows: Any = None, seed: int | Sequence[int] | NDArray[Any] | None = None) -> None:
         """
         Resets rows at the start of their next round; their refs hold the controller's defaults at once.
-        With a seed each row's controller gets a seed of its own, the same whatever the number of workers.
+        With a seed each row's controller gets a seed of its own, the same whatever the number of workers. Seeds
+        given one for each chosen row are handed to the controllers as they are: in the order of the ids, where rows
+        are chosen by ids, and else in ascending order of the rows.
         """
     @property
     def round(self, /) -> int:
@@ -152,7 +152,8 @@ class Explanation:
     @property
     def slowest(self, /) -> list[dict[str, Any]]:
         """
-        The slowest five rows, slowest first: dicts of row, solve_us, worker, iterations and outcome.
+        The slowest five rows, slowest first: dicts of row, solve_us, worker, iterations and outcome. Late and dead
+        rows come before all others, and their `solve_us` is what the round took: they took longer.
         """
     @property
     def stages(self, /) -> dict[str, float]:
@@ -184,13 +185,16 @@ class FieldView:
         self,
         /,
         *,
-        stream: Any | None = None,
+        stream: int | None = None,
         max_version: tuple[int, int] | None = None,
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
         """
         The DLPack capsule of a device field. (A field in memory has numpy's.)
+
+        Work that is queued on `stream` afterwards sees what rounds and resets brought until now. None and 1 are
+        CUDA's legacy default stream, 2 is the thread's own, -1 says not to wait, else it is a handle.
         """
     def __dlpack_device__(self, /) -> tuple[int, int]:
         """
@@ -346,9 +350,9 @@ class Report:
         Rounds asked of each row since the one its command belongs to: uint32 (n,); 0 is fresh.
         """
     @property
-    def all_solved(self, /) -> bool:
+    def all_ok(self, /) -> bool:
         """
-        Did every row that was asked answer usably?
+        Did every row that was asked answer usably, solved or degraded?
         """
     @property
     def dead(self, /) -> NDArray[np.bool_]:
@@ -616,11 +620,6 @@ class Ticket:
         Its number.
         """
 
-def drain_log() -> None:
-    """
-    Brings what the extension has to say to `logging` now.
-    """
-
 def forked() -> None:
     """
     Called in the child after a fork (`os.register_at_fork`).
@@ -629,11 +628,6 @@ def forked() -> None:
 def load_config(path: str | PathLike[str]) -> str:
     """
     The settings in a TOML file, as JSON, with `robot_file` relative to it.
-    """
-
-def log_level(level: int) -> None:
-    """
-    Keeps only lines of at least this level of `logging` (10, 20, 30, 40).
     """
 
 def run_worker(controller: type[Any]) -> int | None:

@@ -80,7 +80,7 @@ class Cluster:
         self._clients: weakref.WeakSet[ClusterClient] = weakref.WeakSet()
         self._local: _core.Local | None = None
         self._server: _core.Server | None = None
-        launch = _Launch.of(controller, interpreter)
+        launch = _Launch.of(controller, interpreter, in_process=backend == "inprocess")
         #: What the workers open to find a class that cannot be imported; closed with the cluster.
         self._payload = launch.payload
         try:
@@ -236,9 +236,15 @@ class _Launch:
         self.payload = payload
 
     @classmethod
-    def of(cls, controller: str | Path | type[RHController], interpreter: str | Path | None) -> _Launch:
+    def of(
+        cls,
+        controller: str | Path | type[RHController],
+        interpreter: str | Path | None,
+        *,
+        in_process: bool,
+    ) -> _Launch:
         if isinstance(controller, type):
-            return cls._python(controller, interpreter)
+            return cls._python(controller, interpreter, in_process)
         if not isinstance(controller, (str, os.PathLike)):
             raise ConfigError(f"{controller!r} is no controller: give the class, not an object, or its name")
         text = str(controller)
@@ -254,11 +260,15 @@ class _Launch:
         return cls(text, program(), [], hosted=text)
 
     @classmethod
-    def _python(cls, controller: type[RHController], interpreter: str | Path | None) -> _Launch:
+    def _python(
+        cls, controller: type[RHController], interpreter: str | Path | None, in_process: bool
+    ) -> _Launch:
         from .worker import check, find
 
         name = f"{controller.__module__}:{controller.__qualname__}"
         check(name, controller)
+        if in_process:
+            return cls(name, "", [], controller=controller)
         try:
             importable = controller.__module__ != "__main__" and find(name) is controller
         except (ImportError, ValueError):

@@ -59,7 +59,7 @@ class Field:
         unit: str = "",
         doc: str = "",
         *,
-        shape: Sequence[int] = (),
+        shape: int | Sequence[int] = (),
         dtype: str = "f32",
         frame: str = "",
         default: float | Sequence[float] = 0.0,
@@ -68,7 +68,7 @@ class Field:
         self.name = name
         self.unit = unit
         self.doc = doc or name.replace("_", " ")
-        self.shape = tuple(shape)
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
         self.dtype = dtype
         self.frame = frame
         self.default = default
@@ -77,7 +77,9 @@ class Field:
     def to_dict(self) -> dict[str, Any]:
         """As the crate reads it."""
         default: Any = self.default
-        values = [*map(float, default)] if hasattr(default, "__len__") else [float(default)]
+        if hasattr(default, "tolist"):
+            default = default.tolist()
+        values = [float(default)] if isinstance(default, (int, float)) else [*map(float, default)]
         return {
             "name": self.name,
             "unit": self.unit,
@@ -230,11 +232,6 @@ def _setup(controller: type[RHController], config: str) -> Setup:
     return _setups[key]
 
 
-@lru_cache(maxsize=1)
-def _writes_refs(setup: Setup) -> bool:
-    return bool(setup._controller.describe(setup).writes_refs)
-
-
 def describe(controller: type[RHController], config: str) -> str:
     """Describes and prepares a class, once per cluster: JSON in, JSON out."""
     setup = _setup(controller, config)
@@ -259,13 +256,13 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} is a {type(value).__name__}")
 
 
-def build(controller: type[RHController], config: str, row: int) -> tuple[RHController, bool]:
-    """Builds a row's controller; says whether it writes refs."""
+def build(controller: type[RHController], config: str, row: int) -> RHController:
+    """Builds a row's controller."""
     setup = _setup(controller, config)
     made = controller()
     made.build(setup, row)
     reset(made, None)
-    return made, _writes_refs(setup)
+    return made
 
 
 def reset(controller: RHController, seed: int | None) -> None:

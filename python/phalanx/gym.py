@@ -395,10 +395,11 @@ class MpcVectorEnv(VectorEnv[Any, Any, Array]):
         self.simulator.write_state(self.client.state)
 
     def _reset_controllers(self, mask: Array) -> None:
-        # One call each: a row's seed must not depend on which others are reset with it.
-        for row in np.flatnonzero(mask):
-            seed = int(self._generators[row].integers(1 << 63))
-            self.client.reset(int(row), seed=seed)
+        rows = np.flatnonzero(mask)
+        if rows.size:
+            # One each: a row's seed must not depend on which others are reset with it.
+            seeds = [int(self._generators[row].integers(1 << 63)) for row in rows]
+            self.client.reset(rows, seed=seeds)
 
     def _resetting(self) -> Array:
         """Rows that this step resets instead of stepping them."""

@@ -25,7 +25,7 @@ def test_clusters_and_clients_are_context_managers(robot: px.RobotSpec) -> None:
         assert (cluster.n, cluster.closed, cluster.pids) == (3, False, [])
         with cluster.client() as client:
             assert (client.n, client.name, client.round, client.closed) == (3, cluster.name, 0, False)
-            assert client.solve().all_solved
+            assert client.solve().all_ok
             assert client.round == 1
         assert client.closed
         with cluster.client() as again:
@@ -50,7 +50,7 @@ def test_closing_is_idempotent(started: Any) -> None:
 
 def test_a_cluster_lives_as_long_as_its_client(robot: px.RobotSpec) -> None:
     client = px.Cluster(robot, zoo.Mirror, 2, backend="inprocess").client()
-    assert client.solve().all_solved
+    assert client.solve().all_ok
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -298,7 +298,7 @@ def test_a_thousand_clients_attach_and_leave(started: Any) -> None:
     def visit(times: int) -> None:
         for _ in range(times):
             with cluster.client() as visitor:
-                assert visitor.solve().all_solved
+                assert visitor.solve().all_ok
                 kept = visitor.cmd.joint_q
             assert kept.shape == (2, 2)
 
@@ -407,7 +407,7 @@ def test_a_log_handler_that_raises_harms_no_round(started: Any, monkeypatch: pyt
     logger = logging.getLogger("phalanx")
     monkeypatch.setattr(logger, "handlers", [Bad()])
     monkeypatch.setattr(logger, "level", logging.INFO)
-    assert started("echo", 2).solve().all_solved
+    assert started("echo", 2).solve().all_ok
 
 
 def test_arrays_that_were_kept_cannot_be_written_after_close(local: Any) -> None:

@@ -126,7 +126,7 @@ def test_what_is_not_finite_fails_its_row_alone_and_is_named(
     client.state.contact_force = 0
     assert client.solve().failed.sum() == 3, "held until they are reset"
     client.reset(report.failed)
-    assert client.solve().all_solved
+    assert client.solve().all_ok
 
 
 def test_the_check_of_inputs_can_be_switched_off(local: Any) -> None:

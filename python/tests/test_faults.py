@@ -43,7 +43,7 @@ def test_a_worker_that_dies_in_a_solve_leaves_its_rows_dead_and_comes_back(
         assert eventually(lambda: log in "\n".join(cluster.log(1)))
         assert "in segfault" in "\n".join(cluster.log(1)), "faulthandler tells the Python line"
     client.refs.act = act("answer")
-    assert eventually(lambda: client.solve().all_solved)
+    assert eventually(lambda: client.solve().all_ok)
     assert client.cmd.joint_q[3, 0] == 4.0
     assert cluster.pids[0] == first
     assert cluster.pids[1] not in (0, second)
@@ -78,7 +78,7 @@ def test_rows_that_rejoin_were_reset(started: Any) -> None:
     os.kill(client.cluster.pids[0], signal.SIGKILL)
 
     def back() -> bool:
-        return bool(client.solve().all_solved and (client.status.solves == 1).all())
+        return bool(client.solve().all_ok and (client.status.solves == 1).all())
 
     assert eventually(back)
     client.reset(seed=5)
@@ -97,7 +97,7 @@ def test_a_stopped_worker_is_late_not_dead(puppets: px.ClusterClient) -> None:
         assert client.solve(timeout=10).late.tolist() == [False, False, True, True], "not asked again"
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert eventually(lambda: client.solve().all_solved)
+    assert eventually(lambda: client.solve().all_ok)
     assert cluster.pids[1] == pid
 
 
@@ -109,7 +109,7 @@ def test_a_worker_that_stops_itself_in_a_solve_is_late(puppets: px.ClusterClient
     assert report.solved[:3].all()
     client.refs.act = act("answer")
     os.kill(cluster.pids[1], signal.SIGCONT)
-    assert eventually(lambda: client.solve().all_solved)
+    assert eventually(lambda: client.solve().all_ok)
 
 
 def test_without_respawn_the_dead_stay_dead_and_the_round_goes_on(started: Any) -> None:
@@ -139,5 +139,5 @@ def test_all_workers_killed_again_and_again_come_back(started: Any) -> None:
         for pid in client.cluster.pids:
             if pid:
                 os.kill(pid, signal.SIGKILL)
-        assert eventually(lambda: client.solve(timeout=30).all_solved)
+        assert eventually(lambda: client.solve(timeout=30).all_ok)
     assert np.unique(client.status.worker).tolist() == [0, 1, 2, 3]

@@ -116,7 +116,7 @@ with px.Cluster(robot, "echo", 2, cpu={"workers": 1}) as cluster, cluster.client
         except px.ForkError:
             os._exit(4)
         os._exit(5)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), client.solve().all_solved)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), client.solve().all_ok)
 """
     assert python(code).split() == ["refused", "4", "True"]
     assert importlib.reload(px) is px

@@ -56,7 +56,7 @@ def forked(child):
         ("for pid in cluster.pids: os.kill(pid, signal.SIGSTOP)", 0, ""),
         ("logging.basicConfig(level=logging.INFO, stream=open(os.devnull, 'w'))", 0, ""),
         ("local = px.Cluster(robot, zoo.Mirror, 2, backend='inprocess'); other = local.client()", 0, ""),
-        ("import atexit; atexit.register(lambda: print(client.solve().all_solved))", 0, ""),
+        ("import atexit; atexit.register(lambda: print(client.solve().all_ok))", 0, ""),
     ],
 )
 def test_a_process_that_ends_leaves_nothing(program: Any, leave: str, code: int, says: str) -> None:
@@ -134,14 +134,14 @@ def collects():
 
 def opens_its_own():
     with px.Cluster(robot, zoo.Mirror, 2, cpu={"workers": 1}) as mine, mine.client() as my_client:
-        os._exit(9 if my_client.solve().all_solved and mine.name != cluster.name else 1)
+        os._exit(9 if my_client.solve().all_ok and mine.name != cluster.name else 1)
 
 def reads():
     view[:] + 1
     os._exit(10)
 
 for child in (refused, leaves, collects, opens_its_own, reads):
-    print(child.__name__, forked(child), client.solve().all_solved, flush=True)
+    print(child.__name__, forked(child), client.solve().all_ok, flush=True)
 print(cluster.pids != [] and not client.closed)
 """
     ).end()
@@ -177,7 +177,7 @@ def child():
         sys.exit(6)
 print(forked(child))
 thread.join()
-print(client.solve().all_solved)
+print(client.solve().all_ok)
 """
     ).end()
     assert ended.code == 0, ended.err
@@ -215,7 +215,7 @@ if __name__ == "__main__":
         process.join(60)
         print("exit", process.exitcode)
         client = cluster.client() if client.closed else client
-        print("still", client.solve().all_solved)
+        print("still", client.solve().all_ok)
 """).end()
     assert ended.code == 0, ended.err
     assert says in ended.out.splitlines()[0]
@@ -302,7 +302,7 @@ def reap(*_):
         pass
 signal.signal(signal.SIGCHLD, {"signal.SIG_IGN" if ignored == "SIG_IGN" else "reap"})
 with px.Cluster(zoo.ROBOT, zoo.Mirror, 2, cpu={{"workers": 1}}) as cluster, cluster.client() as client:
-    print(client.solve().all_solved)
+    print(client.solve().all_ok)
 """).end()
     assert (ended.out.split(), ended.code, ended.left) == (["True"], 0, [])
 
@@ -331,7 +331,7 @@ class Cell(px.RHController):
         outputs.cmd.joint_q = 2.0
 cluster = px.Cluster(px.RobotSpec("r", ["a"]), Cell, n=2)
 client = cluster.client()
-print(client.solve().all_solved, client.cmd.joint_q.ravel().tolist(), os.getpid())
+print(client.solve().all_ok, client.cmd.joint_q.ravel().tolist(), os.getpid())
 """)
         run("cluster")
         run("client")

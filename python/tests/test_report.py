@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import phalanx as px
 import pytest
+import test_mirror
 import zoo
-from support import eventually
+from support import eventually, obituary
 from zoo import act
+
+fake_driver = test_mirror.fake_driver
 
 #: Longer than any test runs.
 FOR_EVER = 1000.0
@@ -35,7 +40,7 @@ def test_masks_say_what_became_of_each_row(puppets: px.ClusterClient) -> None:
         assert mask.dtype == np.bool_, name
         assert np.flatnonzero(mask).tolist() == rows, name
     assert report.outcomes.tolist() == [1, 2, 3, 0]
-    assert not report.all_solved
+    assert not report.all_ok
     assert len(report) == 4
     assert "1 solved, 1 degraded, 1 failed" in repr(report)
     assert report.messages.keys() == {1, 2}
@@ -103,6 +108,60 @@ def test_explain_says_where_the_time_went_until_the_next_round(puppets: px.Clust
     assert report.solved.all(), "the rest of it stays"
 
 
+def test_explain_lists_late_and_dead_rows_first(puppets: px.ClusterClient) -> None:
+    client = puppets
+    client.refs.act[[1, 3]], client.refs.arg[[1, 3]] = act("sleep"), [0.01, 0.6]
+    report = client.solve(deadline=0.2)
+    assert np.flatnonzero(report.late).tolist() == [3]
+    explanation = report.explain()
+    late, slowest, *_ = explanation.slowest
+    expected = {"row": 3, "solve_us": report.total_us, "worker": 1, "iterations": 0, "outcome": "late"}
+    assert late == expected
+    assert (slowest["row"], slowest["outcome"]) == (1, "solved")
+    assert len(explanation.slowest) == 4
+    assert f"> {report.total_us:.0f} us, late" in str(explanation)
+    client.refs.act, client.refs.arg = act("answer"), 0.0
+    assert eventually(lambda: client.solve().solved.all())
+    client.refs.act[0] = act("kill")
+    dead = client.solve().explain().slowest
+    assert [(row["row"], row["outcome"]) for row in dead[:2]] == [(0, "dead"), (1, "dead")]
+
+
+def test_no_more_than_five_are_listed_though_more_are_late(started: Any) -> None:
+    client = started(zoo.Puppet, 7)
+    client.refs.act[0], client.refs.arg[0] = act("sleep"), 0.3
+    slowest = client.solve(deadline=0.05).explain().slowest
+    assert [row["row"] for row in slowest] == [0, 1, 2, 3, 4]
+
+
+def test_messages_are_the_reports_own(started: Any) -> None:
+    client = started(zoo.Puppet, 3)
+    client.refs.act = [act("raise_"), act("degrade"), act("answer")]
+    report = client.solve()
+    told = report.messages
+    assert told.keys() == {0, 1}
+    client.reset()
+    client.refs.act = [act("fail"), act("fail"), act("sleep")]
+    client.refs.arg = 0.5
+    thread = threading.Thread(target=client.solve)
+    thread.start()
+    assert eventually(lambda: "another thread" in repr(client))
+    assert report.messages == told, "while another thread is in a round"
+    thread.join()
+    assert report.messages == told, "though its rows failed again"
+    client.close()
+    assert report.messages == told
+
+
+def test_what_a_dead_row_has_to_say_outlives_the_client(started: Any) -> None:
+    client = started(zoo.Puppet, 1)
+    client.refs.act = act("os_exit")
+    report = client.solve()
+    told = obituary(report, 0)
+    client.close()
+    assert report.messages == {0: told}
+
+
 def test_only_the_slowest_five_are_listed(local: Any) -> None:
     report = local(zoo.Mirror, 9).solve()
     assert len(report.explain().slowest) == 5
@@ -129,6 +188,22 @@ def test_a_limit_is_a_number_of_seconds(puppets: px.ClusterClient, limit: str, v
     with pytest.raises((ValueError, TypeError)):
         puppets.solve(**{limit: value})
     assert puppets.round == before
+
+
+@pytest.mark.parametrize("none", [float("inf"), 1e19, 1e300])
+def test_infinity_is_no_limit(started: Any, none: float) -> None:
+    client = started(zoo.Puppet, 2, round_timeout=0.2)
+    name = client.name
+    client.refs.act, client.refs.arg = act("sleep"), 0.3
+    with pytest.raises(px.RoundTimeout):
+        client.solve(deadline=none)
+    client.refs.arg = 0.0
+    assert eventually(lambda: client.solve(timeout=none).all_ok)
+    client.refs.arg = 0.3
+    assert client.solve(timeout=none).all_ok
+    assert client.solve(timeout=none, deadline=none).all_ok
+    client.close()
+    px.connect(name, timeout=none).close()
 
 
 def test_late_rows_keep_their_command_and_rejoin(puppets: px.ClusterClient) -> None:
@@ -185,7 +260,7 @@ def test_a_limit_that_is_refused_leaves_the_round_to_be_waited_for(puppets: px.C
     ticket = puppets.trigger()
     with pytest.raises(ValueError, match="give seconds"):
         puppets.wait(ticket, timeout=-1)
-    assert puppets.wait(ticket).all_solved
+    assert puppets.wait(ticket).all_ok
 
 
 def test_a_ticket_of_another_client_is_refused_and_stays_good(puppets: px.ClusterClient, local: Any) -> None:
@@ -193,7 +268,7 @@ def test_a_ticket_of_another_client_is_refused_and_stays_good(puppets: px.Cluste
     ticket = puppets.trigger()
     with pytest.raises(px.MisuseError, match="not in flight on this client"):
         other.wait(ticket)
-    assert puppets.wait(ticket).all_solved
+    assert puppets.wait(ticket).all_ok
 
 
 def test_sixteen_rounds_may_be_in_flight(started: Any) -> None:
@@ -203,7 +278,7 @@ def test_sixteen_rounds_may_be_in_flight(started: Any) -> None:
         client.trigger(16)
     for row, ticket in enumerate(tickets):
         assert np.flatnonzero(client.wait(ticket).solved).tolist() == [row]
-    assert client.solve().all_solved
+    assert client.solve().all_ok
 
 
 def test_an_explanation_is_of_its_own_round_though_others_are_in_flight(
@@ -251,7 +326,7 @@ def test_fields_can_be_used_while_another_thread_waits(puppets: px.ClusterClient
             call()
     thread.join()
     client.refs.act = act("answer")
-    assert client.solve().all_solved
+    assert client.solve().all_ok
 
 
 INTERRUPTED = """
@@ -286,7 +361,7 @@ with px.Cluster(robot, zoo.Puppet, 2, cpu={"workers": 1}) as cluster, cluster.cl
             print("interrupted")
         client.refs.act[1] = zoo.act("answer")
         assert client.solve([0]).solved[0]
-        while not client.solve().all_solved:
+        while not client.solve().all_ok:
             time.sleep(0.01)
         client.reset()
         client.refs.act[1], client.refs.arg[1] = zoo.act("sleep"), 1.0
@@ -320,7 +395,7 @@ except KeyboardInterrupt:
     print("interrupted")
 assert caught() == at_first
 with px.Cluster(robot, zoo.Mirror, 2) as cluster, cluster.client() as client:
-    print(client.solve().all_solved)
+    print(client.solve().all_ok)
 """
     ).end()
     assert (ended.out.split(), ended.err, ended.code) == (["interrupted", "True"], "", 0)
@@ -372,7 +447,7 @@ def test_a_lost_ticket_does_not_lose_the_rows(puppets: px.ClusterClient) -> None
     with pytest.raises(px.MisuseError, match="row 1 is in flight"):
         client.solve()
     assert client.wait().solved.tolist() == [False, True, True, False]
-    assert client.solve().all_solved
+    assert client.solve().all_ok
 
 
 def test_in_process_ctrl_c_reaches_the_caller_and_the_rows_can_be_asked_again(local: Any) -> None:
@@ -381,4 +456,70 @@ def test_in_process_ctrl_c_reaches_the_caller_and_the_rows_can_be_asked_again(lo
     with pytest.raises(KeyboardInterrupt):
         client.solve()
     client.reset()
-    assert client.solve().all_solved
+    assert client.solve().all_ok
+
+
+SLOW = """
+import threading, time
+count = [0]
+def tick():
+    while True:
+        count[0] += 1
+        time.sleep(0.001)
+threading.Thread(target=tick, daemon=True).start()
+def ticks(call):
+    before = count[0]
+    came_to = call()
+    print(count[0] - before)
+    return came_to
+with px.Cluster(robot, Double, n=2, backend="inprocess") as cluster:
+    client = ticks(lambda: cluster.client(device="cuda:0"))
+    ticks(lambda: client.reset())
+    ticks(lambda: client.reset([1], seed=[3]))
+    ticks(lambda: client.read("state", "joint_q"))
+    ticks(lambda: client.write("state", "joint_q", bytes(2 * 2 * 4)))
+    client.close()
+"""
+
+
+def test_other_threads_run_while_a_device_is_waited_for(tmp_path: Path) -> None:
+    """With a driver that takes its time over every call."""
+    source = (test_mirror.ROOT / "crates/phalanx-mirror/fake/cuda.c").read_text()
+    head = "static Result told_to_fail(const char *name) {"
+    assert head in source
+    (tmp_path / "cuda.c").write_text(source.replace(head, head + " usleep(30000);"))
+    library = tmp_path / "libcuda.so.1"
+    flags = ["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(library)]
+    subprocess.run(["cc", *flags, str(tmp_path / "cuda.c"), "-lpthread"], check=True)
+    (tmp_path / "libcuda.so").symlink_to(library)
+    ticks = test_mirror.check(test_mirror.run(tmp_path, SLOW)).split()
+    assert len(ticks) == 5
+    assert all(int(n) > 10 for n in ticks), ticks
+
+
+def test_a_device_is_reset_with_a_seed_each(fake_driver: Path) -> None:
+    code = """
+got = {}
+class Seeded(Double):
+    def build(self, setup, row):
+        self.row = row
+    def reset(self, seed=None):
+        got[self.row] = seed
+with px.Cluster(robot, Seeded, n=3, backend="inprocess") as cluster, cluster.client("cuda:0") as client:
+    client.refs.gain = 9.0
+    client.solve()
+    for rows, seeds in (([0, 2], [1]), (None, [1, 2])):
+        try:
+            client.reset(rows, seed=seeds)
+        except px.MisuseError:
+            continue
+        raise SystemExit("not refused")
+    client.solve()
+    assert client.refs.gain.numpy().tolist() == [9.0] * 3, "what is refused resets nothing"
+    got.clear()
+    client.reset([2, 0], seed=np.array([5, 6]))
+    assert client.refs.gain.numpy().tolist() == [2.0, 9.0, 2.0]
+    client.solve()
+    assert got == {2: 5, 0: 6}, got
+"""
+    test_mirror.check(test_mirror.run(fake_driver, code))

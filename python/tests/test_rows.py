@@ -128,12 +128,12 @@ def test_a_wrong_choice_is_refused_and_asks_nobody(
             call(rows)
         assert says in str(caught.value)
     assert client.round == before
-    assert client.solve().all_solved
+    assert client.solve().all_ok
 
 
 def test_no_rows_are_a_round_of_nobody(client: px.ClusterClient) -> None:
     report = client.solve([])
     assert report.idle.all()
-    assert report.all_solved
+    assert report.all_ok
     assert report.messages == {}
     assert len(report) == N

@@ -45,6 +45,7 @@ ARGUMENTS = {
     "controller: type": "controller: type[Any]",
     "progress: Any | None": "progress: Callable[[str, int, int], object] | None",
     "SupportsGetItem[int, str]": "Sequence[str]",
+    "SupportsGetItem[int, SupportsIndex]": "Sequence[int] | NDArray[Any]",
     "SupportsFloat | SupportsIndex": "float",
     "SupportsIndex": "int",
 }

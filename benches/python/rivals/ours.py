@@ -62,7 +62,7 @@ class Cluster(Design):
 
     def commands(self) -> Array:
         """All fields side by side. The last one ends the row, so that its last number is the stamp's."""
-        assert self.report.all_solved, self.report
+        assert self.report.all_ok, self.report
         assert not self.client.status.fails.any()
         commands: Array = np.zeros((self.cluster.n, COMMAND), np.float32)
         flat = np.concatenate([field.numpy.reshape(len(field), -1) for field in self.cmd], axis=1)

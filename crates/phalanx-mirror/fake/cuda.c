@@ -7,7 +7,7 @@
  * between it and page-locked memory are put off until something waits for them (a synchronisation, an event, a
  * query), and only then read their source: a program that forgets to wait sees old bytes, or sends those written
  * too early. Copies of memory that is not page-locked happen at once, as with the real driver. Streams are queues
- * that know nothing of each other, the default stream included: it asks for more events than the real one.
+ * that know nothing of each other, the default stream (0 and 1) included: it asks for more events than the real one.
  *
  * Misuse that the real driver would answer by breaking something aborts: a copy that runs when its memory is
  * gone, memory freed or unlocked with copies to come. Calls that need a current context refuse without one.
@@ -154,6 +154,7 @@ static struct Span *starts(uintptr_t at, enum Kind kind) {
 }
 
 static struct Stream *stream_of(uintptr_t handle) {
+    if (handle == 1) handle = 0; /* two names of the legacy default */
     for (int i = 0; i < MAX; i++) {
         if (!streams[i]) {
             if (handle > 2) return NULL; /* not made by cuStreamCreate */

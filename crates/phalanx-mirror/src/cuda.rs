@@ -1,14 +1,14 @@
 //! Engine `cuda`: the CUDA driver, through cudarc's raw bindings, which load it at run time.
 #![allow(unsafe_code, reason = "calls of the driver; each block says why it is sound")]
 
-use crate::{Device, Engine, HostSpan, Image, MirrorError, Result, Stream};
+use crate::{Device, Engine, HostSpan, Image, MirrorError, Ready, Result, Stream};
 use cudarc::driver::sys;
 use std::{
     any::Any,
     ffi::{CStr, c_char, c_void},
     ops::Range,
     ptr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -382,6 +382,37 @@ impl Drop for Event {
     }
 }
 
+/// The end of an image's last upload.
+struct Uploaded {
+    end: Event,
+    /// Its stream, until it is known to be done.
+    pending: Mutex<Option<Stream>>,
+}
+
+impl Uploaded {
+    fn pending(&self) -> MutexGuard<'_, Option<Stream>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As `hold`, in a context that was entered.
+    fn hold_inside(&self, stream: Stream) -> Result<()> {
+        // The lock is kept: the event must not be recorded anew on the way.
+        let pending = self.pending();
+        pending.map_or(Ok(()), |_| self.end.hold(stream))
+    }
+}
+
+impl Ready for Uploaded {
+    fn hold(&self, stream: Stream) -> Result<()> {
+        let _entered = self.end.context.enter()?;
+        self.hold_inside(stream)
+    }
+
+    fn pending(&self) -> Option<Stream> {
+        *Uploaded::pending(self)
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Way {
     ToHost,
@@ -391,10 +422,9 @@ enum Way {
 /// A span and its image. What is declared first is dropped first: the lock before what it locks.
 struct CudaImage {
     lock: Result<Option<Lock>, String>,
-    /// Begin and end of the last download, begin and end of the last upload.
-    marks: [Event; 4],
-    /// The last upload may not have passed its end.
-    uploading: bool,
+    /// Begin and end of the last download, begin of the last upload.
+    marks: [Event; 3],
+    uploaded: Arc<Uploaded>,
     /// A copy may be under way that no mark stands behind.
     adrift: bool,
     address: u64,
@@ -411,24 +441,31 @@ impl CudaImage {
         owner: Arc<dyn Any + Send + Sync>,
     ) -> Result<Self> {
         let mark = || Event::new(&context);
-        let marks = [mark()?, mark()?, mark()?, mark()?];
+        let marks = [mark()?, mark()?, mark()?];
+        let uploaded = Arc::new(Uploaded { end: mark()?, pending: Mutex::new(None) });
         let lock = Lock::new(context.clone(), &span).map_err(|e| e.to_string());
-        Ok(Self { lock, marks, uploading: false, adrift: false, address, owner, span, context })
+        Ok(Self { lock, marks, uploaded, adrift: false, address, owner, span, context })
     }
 
     /// Queues copies between two marks, behind all earlier uploads. The caller has entered the context.
     fn queue(&mut self, blocks: &[Range<usize>], way: Way, stream: Stream) -> Result<()> {
         blocks.iter().for_each(|block| self.span.check(block));
-        if self.uploading {
-            self.marks[3].hold(stream)?;
-        }
-        let first = match way {
-            Way::ToHost => 0,
-            Way::ToDevice => 2,
+        self.uploaded.hold_inside(stream)?;
+        let begin = match way {
+            Way::ToHost => &self.marks[0],
+            Way::ToDevice => &self.marks[2],
         };
-        self.marks[first].record(stream)?;
-        let copied = blocks.iter().try_for_each(|block| self.queue_one(block, way, stream));
-        copied.and_then(|()| self.marks[first + 1].record(stream))
+        begin.record(stream)?;
+        blocks.iter().try_for_each(|block| self.queue_one(block, way, stream))?;
+        match way {
+            Way::ToHost => self.marks[1].record(stream),
+            Way::ToDevice => {
+                let mut pending = self.uploaded.pending();
+                self.uploaded.end.record(stream)?;
+                *pending = Some(stream);
+                Ok(())
+            }
+        }
     }
 
     fn queue_one(&self, block: &Range<usize>, way: Way, stream: Stream) -> Result<()> {
@@ -496,7 +533,7 @@ impl Image for CudaImage {
         // Also after a refusal: copies queued before it would write under the caller.
         let finished = self.finish(stream);
         queued.and(finished)?;
-        self.uploading = false;
+        *self.uploaded.pending() = None;
         Ok(())
     }
 
@@ -504,16 +541,21 @@ impl Image for CudaImage {
         let context = self.context.clone();
         let _entered = context.enter()?;
         let queued = self.queue(blocks, Way::ToDevice, stream);
-        match queued {
-            Ok(()) => self.uploading = true,
+        if queued.is_err() {
             // There may be copies without a mark behind them.
-            Err(_) => drop(self.finish(stream)),
+            let _ = self.finish(stream);
         }
         queued
     }
 
+    fn ready(&self) -> Arc<dyn Ready> {
+        self.uploaded.clone()
+    }
+
     fn settle(&mut self) -> Result<()> {
-        if !(self.uploading || self.adrift) {
+        // Nobody else changes it: uploads need `&mut self`.
+        let uploading = self.uploaded.pending().is_some();
+        if !(uploading || self.adrift) {
             return Ok(());
         }
         let context = self.context.clone();
@@ -521,21 +563,22 @@ impl Image for CudaImage {
         if self.adrift {
             self.moor()?;
         }
-        if self.uploading {
-            self.marks[3].wait()?;
+        if uploading {
+            self.uploaded.end.wait()?;
+            *self.uploaded.pending() = None;
         }
-        self.uploading = false;
         Ok(())
     }
 
     fn busy_us(&self) -> [Option<f64>; 2] {
         let Ok(_entered) = self.context.enter() else { return [None; 2] };
-        [self.marks[1].us_since(&self.marks[0]), self.marks[3].us_since(&self.marks[2])]
+        [self.marks[1].us_since(&self.marks[0]), self.uploaded.end.us_since(&self.marks[2])]
     }
 
     fn peek(&self, start: usize, into: &mut [u8], stream: Stream) -> Result<()> {
         self.span.check(&(start..start + into.len()));
         let _entered = self.context.enter()?;
+        self.uploaded.hold_inside(stream)?;
         let (to, from) = (into.as_mut_ptr().cast(), self.address + start as u64);
         // SAFETY: within the image, as just checked; the slice is the caller's until the copy is done, for
         // which the synchronisation waits. (The driver itself does not return earlier with memory it did not
@@ -550,6 +593,7 @@ impl Image for CudaImage {
         self.span.check(&(start..start + from.len()));
         let context = self.context.clone();
         let _entered = context.enter()?;
+        self.uploaded.hold_inside(stream)?;
         let (to, host) = (self.address + start as u64, from.as_ptr().cast());
         // SAFETY: as in `peek`.
         let copied = unsafe { sys::cuMemcpyHtoDAsync_v2(to, host, from.len(), stream.raw()) };

@@ -30,6 +30,11 @@ impl Stream {
     pub const DEFAULT: Stream = Stream(0);
     /// CUDA's default stream of the calling thread.
     pub const PER_THREAD: Stream = Stream(2);
+
+    /// Its handle, as the driver knows it; 0 is the legacy default.
+    pub const fn handle(self) -> usize {
+        self.0
+    }
 }
 
 /// A device that tables can be mirrored on.
@@ -40,6 +45,27 @@ pub trait Engine {
     /// Makes room for a byte image of some tables. What it holds is not said; a mirror uploads all of it
     /// first.
     fn image(&self, span: HostSpan) -> Result<Box<dyn Image>>;
+}
+
+/// What lets others wait for an image's uploads. It can be used and dropped on any thread, also after the image
+/// is gone: that waited for them.
+pub trait Ready: Send + Sync {
+    /// Work queued on this stream from now on sees what was uploaded until now. Does not block.
+    fn hold(&self, stream: Stream) -> Result<()>;
+
+    /// The stream of the last upload, unless that is known to be done.
+    fn pending(&self) -> Option<Stream>;
+}
+
+/// Of images whose uploads are done when they return.
+impl Ready for () {
+    fn hold(&self, _stream: Stream) -> Result<()> {
+        Ok(())
+    }
+
+    fn pending(&self) -> Option<Stream> {
+        None
+    }
 }
 
 /// A span of the host, and its image on a device, byte for byte.
@@ -70,15 +96,23 @@ pub trait Image: Send {
     /// Copies from the host to the device, in the order of the stream; it may return before that is done.
     fn upload(&mut self, blocks: &[Range<usize>], stream: Stream) -> Result<()>;
 
+    /// To wait for uploads on other streams than theirs.
+    fn ready(&self) -> Arc<dyn Ready>;
+
+    /// Work queued on this stream from now on sees what was uploaded until now. Does not block.
+    fn hold(&self, stream: Stream) -> Result<()> {
+        self.ready().hold(stream)
+    }
+
     /// Waits until no upload reads the host any more.
     fn settle(&mut self) -> Result<()>;
 
     /// How long the device was busy with the last download and the last upload, µs, if it knows.
     fn busy_us(&self) -> [Option<f64>; 2];
 
-    /// Reads a piece of the image, after all that is in the stream.
+    /// Reads a piece of the image, after all uploads and all that is in the stream.
     fn peek(&self, start: usize, into: &mut [u8], stream: Stream) -> Result<()>;
 
-    /// Writes a piece of the image, after all that is in the stream. Complete when it returns.
+    /// Writes a piece of the image, after all uploads and all that is in the stream. Complete when it returns.
     fn poke(&mut self, start: usize, from: &[u8], stream: Stream) -> Result<()>;
 }

@@ -1,6 +1,6 @@
 //! A field of all rows, on the device.
 
-use crate::Device;
+use crate::{Device, Image, Ready, Result, Stream};
 use phalanx::Dtype;
 use std::{any::Any, fmt, sync::Arc};
 
@@ -22,6 +22,8 @@ pub struct FieldView {
     pub byte_strides: Vec<usize>,
     /// Keeps the memory.
     pub owner: Arc<dyn Any + Send + Sync>,
+    /// Says when what was brought to the device is there.
+    pub ready: Arc<dyn Ready>,
 }
 
 impl FieldView {
@@ -30,9 +32,15 @@ impl FieldView {
         self.byte_strides.iter().map(|bytes| bytes / self.dtype.size())
     }
 
-    /// Of an image at `address`: a field that begins `offset` bytes behind it.
+    /// Work queued on this stream from now on sees what was brought to the device until now, on whatever
+    /// stream. Does not block.
+    pub fn hold(&self, stream: Stream) -> Result<()> {
+        self.ready.hold(stream)
+    }
+
+    /// A field that begins `offset` bytes behind an image's start.
     pub(crate) fn new(
-        (device, address, owner): (Device, usize, Arc<dyn Any + Send + Sync>),
+        image: &dyn Image,
         offset: usize,
         (rows, row_bytes): (usize, usize),
         field: &phalanx::Field,
@@ -44,7 +52,9 @@ impl FieldView {
         byte_strides.insert(0, row_bytes);
         let shape = std::iter::once(rows).chain(field.shape.iter().copied()).collect();
         let dtype = field.dtype;
-        Self { device, address: address + offset, dtype, shape, byte_strides, owner }
+        let (device, address) = (image.device(), image.address() + offset);
+        let (owner, ready) = (image.owner(), image.ready());
+        Self { device, address, dtype, shape, byte_strides, owner, ready }
     }
 }
 

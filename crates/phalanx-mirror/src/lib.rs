@@ -50,7 +50,7 @@ mod torch;
 #[cfg(feature = "tch")]
 pub use ::tch;
 pub use cuda::Cuda;
-pub use engine::{Device, Engine, Image, Stream};
+pub use engine::{Device, Engine, Image, Ready, Stream};
 pub use error::{MirrorError, Result};
 pub use field::FieldView;
 pub use mirror::{Mirror, Times};

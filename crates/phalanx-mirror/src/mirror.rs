@@ -97,8 +97,7 @@ impl Mirror {
     pub fn field(&self, structure: Structure, name: &str) -> Result<FieldView> {
         let (half, table) = self.table(structure)?;
         let field = table.record.field(name)?;
-        let image = (half.image.device(), half.image.address(), half.image.owner());
-        Ok(FieldView::new(image, table.offset + field.offset, (self.rows, table.record.stride), field))
+        Ok(FieldView::new(&*half.image, table.offset + field.offset, (self.rows, table.record.stride), field))
     }
 
     /// How many bytes a round of all rows brings to the host, and to the device.
@@ -228,7 +227,8 @@ impl Mirror {
         self.inputs.image.upload(&self.blocks, stream)
     }
 
-    /// A field of all rows as bytes, row after row, copied off the device after all that is in the stream.
+    /// A field of all rows as bytes, row after row, copied off the device after all that is in the stream and
+    /// all that was brought to the device.
     /// Slow: to look at, not to work with.
     pub fn read(&self, structure: Structure, name: &str, stream: Stream) -> Result<Vec<u8>> {
         let (half, table) = self.table(structure)?;
@@ -240,11 +240,13 @@ impl Mirror {
             .collect())
     }
 
-    /// Writes a field of all rows on the device from bytes, row after row, after all that is in the stream.
-    /// Slow: to set up, not to work with.
+    /// Writes a field of all rows on the device from bytes, row after row, after all that is in the stream and
+    /// all that was brought to the device. Slow: to set up, not to work with. The table's other fields are read
+    /// and written back: no other stream should be writing them meanwhile.
     pub fn write(&mut self, structure: Structure, name: &str, bytes: &[u8], stream: Stream) -> Result<()> {
         let (_, table) = self.table(structure)?;
-        let (field, stride, offset) = (table.record.field(name)?.bytes(), table.record.stride, table.offset);
+        let (field, stride) = (table.record.field(name)?.bytes(), table.record.stride);
+        let offset = table.offset + field.start;
         if bytes.len() != self.rows * field.len() {
             let (have, want) = (bytes.len(), self.rows * field.len());
             return Err(MirrorError::Misuse(format!("{structure}.{name} has {want} bytes, not {have}")));
@@ -253,10 +255,16 @@ impl Mirror {
             Direction::ToHost => &mut self.inputs,
             Direction::ToDevice => &mut self.outputs,
         };
-        for (row, bytes) in bytes.chunks_exact(field.len().max(1)).enumerate() {
-            half.image.poke(offset + row * stride + field.start, bytes, stream)?;
+        if bytes.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // From the first row's field to the last row's: one copy there and one back, however many rows.
+        let mut span = vec![0; (self.rows - 1) * stride + field.len()];
+        half.image.peek(offset, &mut span, stream)?;
+        for (to, from) in span.chunks_mut(stride).zip(bytes.chunks_exact(field.len())) {
+            to[..field.len()].copy_from_slice(from);
+        }
+        half.image.poke(offset, &span, stream)
     }
 
     fn bring_outputs(&mut self, stream: Stream) -> Result<()> {

@@ -4,7 +4,7 @@
     reason = "plain copies between the arena and a tensor; each block says why it is sound"
 )]
 
-use crate::{Cuda, Device, Engine, FieldView, HostSpan, Image, MirrorError, Result, Stream};
+use crate::{Cuda, Device, Engine, FieldView, HostSpan, Image, MirrorError, Ready, Result, Stream};
 use phalanx::Dtype;
 use std::{
     any::Any,
@@ -166,6 +166,10 @@ impl Image for CpuImage {
             unsafe { ptr::copy_nonoverlapping(host, image, block.len()) };
         }
         Ok(())
+    }
+
+    fn ready(&self) -> Arc<dyn Ready> {
+        Arc::new(())
     }
 
     fn settle(&mut self) -> Result<()> {

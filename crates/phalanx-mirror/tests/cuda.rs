@@ -2,9 +2,12 @@
 //!
 //! On a machine with a GPU, `examples/gpu_check.rs` runs the same rounds on the real one.
 
+#![allow(unsafe_code, reason = "calls of the fake driver; each block says why it is sound")]
+
 mod driver;
 mod suite;
 
+use cudarc::driver::sys;
 use driver::{inside, run, with_fake};
 use phalanx::{Rows, Wait};
 use phalanx_mirror::{Cuda, Device, Engine, Mirror, MirrorError, Stream, Structure};
@@ -152,6 +155,56 @@ fn outputs_are_on_their_way_before_others_come() {
         let right = mirror.trigger(&mut client, Rows::Range(2, 4), S).unwrap();
         mirror.wait(&mut client, left, Wait::default(), S).unwrap();
         mirror.wait(&mut client, right, Wait::default(), S).unwrap();
+    }
+}
+
+/// Setting up a field costs one copy there and one back, whatever the number of rows.
+#[test]
+fn a_write_is_one_copy_each_way() {
+    if !inside() {
+        let ran = run("a_write_is_one_copy_each_way", &[]).passed();
+        // Two more to begin with.
+        return assert_eq!((ran.calls("cuMemcpyDtoHAsync"), ran.calls("cuMemcpyHtoDAsync")), (1, 3));
+    }
+    let (_server, client) = start(config(50), &params());
+    let mut mirror = Mirror::new(&Cuda::new(0).unwrap(), &client).unwrap();
+    mirror.write(Structure::State, "joint_q", &[1; 600], S).unwrap();
+}
+
+/// Work on another stream waits on the device for what was brought, once it was told to. The fake's memory is
+/// ours to look at.
+#[test]
+fn a_stream_that_is_held_comes_after_uploads() {
+    if !inside() {
+        return drop(run("a_stream_that_is_held_comes_after_uploads", &[]).passed());
+    }
+    let (_server, mut client) = start(config(1), &params());
+    let mut mirror = Mirror::new(&Cuda::new(0).unwrap(), &client).unwrap();
+    let field = mirror.field(Structure::Cmd, "joint_effort").unwrap();
+    // SAFETY: the fake's device memory is this process's; the field keeps its 12 bytes.
+    let seen = || unsafe { std::slice::from_raw_parts(field.address as *const u8, 12) }.to_vec();
+    assert_eq!(field.ready.pending(), None);
+    let before = seen();
+    scribble(&mut client, Structure::Cmd, || 7);
+    mirror.after_round(&client, S).unwrap();
+    assert_eq!(field.ready.pending(), Some(S));
+    run_per_thread();
+    assert_eq!(seen(), before, "the upload is put off: nobody waits for it");
+    field.hold(Stream::PER_THREAD).unwrap();
+    run_per_thread();
+    assert_eq!(seen(), host(&client, Structure::Cmd, "joint_effort"));
+}
+
+/// What a kernel on the thread's default stream would see has happened after this.
+fn run_per_thread() {
+    let mut context = std::ptr::null_mut();
+    // SAFETY: the driver is there; the pointers are to locals, and what is retained and pushed is given back.
+    unsafe {
+        assert_eq!(sys::cuDevicePrimaryCtxRetain(&mut context, 0) as u32, 0);
+        assert_eq!(sys::cuCtxPushCurrent_v2(context) as u32, 0);
+        assert_eq!(sys::cuStreamSynchronize(2 as sys::CUstream) as u32, 0);
+        assert_eq!(sys::cuCtxPopCurrent_v2(&mut context) as u32, 0);
+        assert_eq!(sys::cuDevicePrimaryCtxRelease_v2(0) as u32, 0);
     }
 }
 

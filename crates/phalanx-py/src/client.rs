@@ -23,7 +23,7 @@ use std::{
         Arc, Mutex, MutexGuard, TryLockError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The one writer of a cluster's state and refs. `phalanx.ClusterClient` is made of it.
@@ -83,10 +83,13 @@ struct Limits {
 impl Limits {
     fn new(timeout: Option<f64>, deadline: Option<f64>) -> Result<Self> {
         let duration = |name: &str, seconds: Option<f64>| -> Result<Option<Duration>> {
-            let given = seconds.map(|s| Duration::try_from_secs_f64(s).map_err(|_| (name.to_owned(), s)));
-            given.transpose().map_err(|(name, s)| {
-                PyValueError::new_err(format!("{name} = {s}: give seconds, 0 or more")).into()
-            })
+            let Some(s) = seconds else { return Ok(None) };
+            match Duration::try_from_secs_f64(s) {
+                Ok(duration) => Ok(Some(duration)),
+                // Infinity, or as good as that: no limit.
+                Err(_) if s > 0.0 => Ok(Some(Duration::MAX)),
+                Err(_) => Err(PyValueError::new_err(format!("{name} = {s}: give seconds, 0 or more")).into()),
+            }
         };
         Ok(Self { timeout: duration("timeout", timeout)?, deadline: duration("deadline", deadline)? })
     }
@@ -134,19 +137,31 @@ impl Client {
             ));
         }
         let stages = client.stages();
-        let mut slowest: Vec<Slow> = (0..self.rows)
+        let outcomes = client.last_report().outcomes();
+        let is_missing = |row: usize| matches!(outcomes[row], Outcome::Late | Outcome::Dead);
+        let answered = (0..self.rows).filter(|&row| !is_missing(row) && client.status.of(row).round == round);
+        let mut slowest: Vec<Slow> = answered
             .map(|row| (row, client.status.of(row)))
-            .filter(|(_, status)| status.round == round)
             .map(|(row, status)| Slow {
                 row,
                 solve_us: f64::from(status.solve_us),
                 worker: status.worker,
                 iterations: status.iterations,
-                outcome: Outcome::from_code(status.outcome),
+                outcome: outcomes[row],
             })
             .collect();
         slowest.sort_by(|a, b| b.solve_us.total_cmp(&a.solve_us));
-        slowest.truncate(5);
+        // None of those who are still at it, or never will be done, was faster.
+        let workers = &client.manifest().plan.workers;
+        let worker_of = |row| workers.iter().position(|w| w.rows.contains(&row)).unwrap_or_default() as u16;
+        let missing = (0..self.rows).filter(|&row| is_missing(row)).take(5).map(|row| Slow {
+            row,
+            solve_us: stages.total_us,
+            worker: worker_of(row),
+            iterations: 0,
+            outcome: outcomes[row],
+        });
+        slowest = missing.chain(slowest).take(5).collect();
         let mut stages_us = vec![
             ("post", stages.post_us),
             ("wake", stages.wake_us),
@@ -190,7 +205,7 @@ impl Client {
         let py = slf.py();
         let Open { client, mirror, .. } = open;
         // Interrupted or not, the round is to be waited for.
-        let served = slf.get().local.as_ref().map_or(Ok(()), |local| local.get().serve());
+        let served = slf.get().local.as_ref().map_or(Ok(()), |local| local.get().serve(py));
         let this = slf.get();
         // What a signal's handler raised (KeyboardInterrupt, mostly); only the main thread ever sees one.
         let mut raised = None;
@@ -219,7 +234,7 @@ impl Client {
             Ok(()) => {
                 let report = client.last_report();
                 let ages = || (0..slf.get().rows).map(|row| client.status.of(row).age).collect();
-                Ok(Report::new(report, ages, slf.clone().unbind()))
+                Ok(Report::new(report, ages, |row| client.message(row), slf.clone().unbind()))
             }
         }
     }
@@ -278,34 +293,28 @@ impl Client {
         device: Option<&str>,
         engine: Option<&str>,
     ) -> Result<Self> {
-        let engine = device::engine(device, engine)?;
         let limits = Limits::new(Some(patience), None)?;
-        let conventions = match conventions {
-            None => Conventions::default(),
-            Some(text) => serde_json::from_str(text).map_err(|e| raise("ConfigError", &e.to_string()))?,
-        };
-        let mut raised = None;
-        let connected = py.detach(|| {
-            let until = std::time::Instant::now() + limits.timeout.unwrap_or_default();
+        let conventions = conventions.map_or_else(|| Ok(Conventions::default()), parse_conventions)?;
+        let connect = || -> Result<ClusterClient> {
+            let until = Instant::now().checked_add(limits.timeout.unwrap_or_default());
             loop {
                 match ClusterClient::connect_as(&name, &conventions) {
-                    Err(e) if e.is_not_there_yet() && std::time::Instant::now() < until => {
-                        raised = Python::attach(|py| py.check_signals()).err();
-                        if raised.is_some() {
-                            return Err(e);
-                        }
+                    Err(e) if e.is_not_there_yet() && until.is_none_or(|until| Instant::now() < until) => {
+                        Python::attach(|py| py.check_signals())?;
                         std::thread::sleep(Duration::from_millis(2));
                     }
-                    other => return other,
+                    other => return Ok(other?),
                 }
             }
+        };
+        let made = py.detach(|| -> Result<_> {
+            let engine = device::engine(device, engine)?;
+            let client = connect()?;
+            let mirror = engine.map(|engine| Mirror::new(&*engine, &client)).transpose()?;
+            Ok((client, mirror))
         });
-        if let Some(raised) = raised {
-            return Err(raised.into());
-        }
-        let client = connected?;
-        let mirror = engine.map(|engine| Mirror::new(&*engine, &client)).transpose()?;
         log::bring(py);
+        let (client, mirror) = made?;
         let rows = client.rows();
         let device = mirror.as_ref().map_or("cpu".into(), |mirror| mirror.device().to_string());
         let open = Mutex::new(Some(Open { client, mirror, flights: Vec::new() }));
@@ -405,17 +414,37 @@ impl Client {
     }
 
     /// Resets rows at the start of their next round; their refs hold the controller's defaults at once.
-    /// With a seed each row's controller gets a seed of its own, the same whatever the number of workers.
+    /// With a seed each row's controller gets a seed of its own, the same whatever the number of workers. Seeds
+    /// given one for each chosen row are handed to the controllers as they are: in the order of the ids, where rows
+    /// are chosen by ids, and else in ascending order of the rows.
     #[pyo3(signature = (rows = None, seed = None))]
-    fn reset(slf: &Bound<'_, Self>, rows: Option<&Bound<'_, PyAny>>, seed: Option<u64>) -> Result<()> {
+    fn reset(slf: &Bound<'_, Self>, rows: Option<&Bound<'_, PyAny>>, seed: Option<Seed>) -> Result<()> {
         let chosen = Choice::of(rows, slf.get().rows)?;
         let stream = Self::stream(slf)?;
         let mut open = slf.get().lock()?;
         let Open { client, mirror, .. } = &mut *open;
-        match mirror {
-            None => Ok(client.reset_seeded(chosen.rows(), seed)?),
-            Some(mirror) => Ok(mirror.reset_seeded(client, chosen.rows(), seed, stream)?),
+        let (one, each) = match &seed {
+            None => (None, None),
+            Some(Seed::One(seed)) => (Some(*seed), None),
+            Some(Seed::Each(seeds)) => (None, Some(&**seeds)),
+        };
+        let rows = chosen.rows();
+        let Some(mirror) = mirror else {
+            let done = match each {
+                Some(seeds) => client.reset_with_seeds(rows, seeds),
+                None => client.reset_seeded(rows, one),
+            };
+            return Ok(done?);
+        };
+        if let Some(given) = each.map(<[u64]>::len).filter(|&given| given != chosen.len(slf.get().rows)) {
+            let why = format!("{given} seeds for {} rows: give one, or one each", chosen.len(slf.get().rows));
+            return Err(raise("MisuseError", &why));
         }
+        Ok(slf.py().detach(|| {
+            mirror.reset_seeded(client, rows, one, stream)?;
+            // The refs that go up meanwhile are the ones it writes once more.
+            each.map_or(Ok(()), |seeds| client.reset_with_seeds(rows, seeds)).map_err(MirrorError::from)
+        })?)
     }
 
     /// What a row last had to say and in which round: `(round, text)`, or None.
@@ -461,9 +490,10 @@ impl Client {
     /// A device field's bytes, row after row: to look at, not to work with.
     fn read<'py>(slf: &Bound<'py, Self>, group: &str, name: &str) -> Result<Bound<'py, PyBytes>> {
         let stream = Self::stream(slf)?;
-        let open = slf.get().lock()?;
-        let mirror = open.mirror.as_ref().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
-        let bytes = mirror.read(structure(group)?, name, stream)?;
+        let mut open = slf.get().lock()?;
+        let mirror = open.mirror.as_mut().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
+        let structure = structure(group)?;
+        let bytes = slf.py().detach(move || mirror.read(structure, name, stream))?;
         Ok(PyBytes::new(slf.py(), &bytes))
     }
 
@@ -472,7 +502,8 @@ impl Client {
         let stream = Self::stream(slf)?;
         let mut open = slf.get().lock()?;
         let mirror = open.mirror.as_mut().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
-        Ok(mirror.write(structure(group)?, name, bytes, stream)?)
+        let structure = structure(group)?;
+        Ok(slf.py().detach(|| mirror.write(structure, name, bytes, stream))?)
     }
 
     /// The handle of the CUDA stream that copies go on; a device's client overrides it.
@@ -497,6 +528,35 @@ impl Client {
     fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
         self.local.as_ref().map_or(Ok(()), |local| visit.call(local))
     }
+}
+
+/// Seeds of a reset.
+#[derive(FromPyObject)]
+enum Seed {
+    /// That of each row comes of it.
+    One(u64),
+    /// One for each chosen row.
+    Each(Vec<u64>),
+}
+
+/// What a client takes for granted, from JSON; what means nothing is told by its keyword.
+fn parse_conventions(text: &str) -> Result<Conventions> {
+    let whole = serde_json::from_str(text);
+    whole.map_err(|e: serde_json::Error| {
+        let told: serde_json::Map<_, _> = serde_json::from_str(text).unwrap_or_default();
+        let mut each = told.into_iter().filter_map(|(key, value)| {
+            let alone = serde_json::Map::from_iter([(key.clone(), value)]);
+            let why = serde_json::from_value::<Conventions>(alone.into()).err()?;
+            Some(format!("{key}: {why}"))
+        });
+        raise("ConfigError", &each.next().unwrap_or_else(|| without_place(&e)))
+    })
+}
+
+/// What is wrong with JSON that no user ever saw, so that no line or column of it says anything.
+pub fn without_place(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
 }
 
 /// A group by its name.

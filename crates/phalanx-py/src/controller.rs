@@ -4,6 +4,7 @@ use crate::field::{FieldView, Hold, Place};
 use phalanx::{
     Description, Entry, Error, Group, RHController, Setup, Verdict, program, robot::QuatOrder, schema::Record,
 };
+use phalanx_shm::{copy_in, copy_out, sync::AtomicU64};
 use pyo3::{
     PyTraverseError, PyVisit,
     exceptions::PyKeyboardInterrupt,
@@ -12,49 +13,65 @@ use pyo3::{
 };
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    cell::RefCell,
     panic::resume_unwind,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
-/// The class of each cluster hosted here, by the cluster's name; a worker's is under the empty name.
-static HOSTED: Mutex<BTreeMap<String, Py<PyType>>> = Mutex::new(BTreeMap::new());
+/// The class of the controllers of this process, if it is a worker.
+static MINE: OnceLock<Py<PyType>> = OnceLock::new();
 
-/// What a user interrupted an in-process solve with: Ctrl-C, or the end of a debugger's session.
-static ENOUGH: Mutex<Option<PyErr>> = Mutex::new(None);
-
-/// The interrupt of the solve just served, if there was one.
-pub fn take_interrupt() -> Option<PyErr> {
-    ENOUGH.lock().unwrap_or_else(PoisonError::into_inner).take()
+thread_local! {
+    /// The clusters without processes that this thread is inside of, innermost last: one that a controller of
+    /// another starts or solves lies above that.
+    static STAGES: RefCell<Vec<Stage>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Sets the class of a cluster's controllers.
-pub fn host(cluster: &str, class: &Bound<'_, PyType>) {
-    HOSTED.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.into(), class.clone().unbind());
+/// A cluster without processes whose controllers run on this thread.
+struct Stage {
+    class: Py<PyType>,
+    /// What the user interrupted them with: Ctrl-C, or the end of a debugger's session.
+    enough: Option<PyErr>,
 }
 
-/// Forgets the class of a cluster that has ended.
-pub fn unhost(cluster: &str) {
-    let class = HOSTED.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
-    // Only now: what goes with it may start or end other clusters.
-    drop(class);
+/// Takes its stage away, also when what ran there panics.
+struct Left;
+
+impl Left {
+    fn take() -> Option<Stage> {
+        STAGES.with_borrow_mut(Vec::pop)
+    }
 }
 
-fn hosted<'py>(py: Python<'py>, cluster: &str) -> PyResult<Bound<'py, PyType>> {
-    let hosted = HOSTED.lock().unwrap_or_else(PoisonError::into_inner);
-    let class = hosted.get(cluster).or_else(|| hosted.get("")).map(|class| class.bind(py).clone());
+impl Drop for Left {
+    fn drop(&mut self) {
+        // Dropped with no borrow held: what goes with it may start or end other clusters.
+        drop(Self::take());
+    }
+}
+
+/// Runs what builds or asks controllers of a class on this thread; also says what they were interrupted with.
+pub fn on_stage<R>(class: Py<PyType>, run: impl FnOnce() -> R) -> (R, Option<PyErr>) {
+    STAGES.with_borrow_mut(|stages| stages.push(Stage { class, enough: None }));
+    let left = Left;
+    let came_to = run();
+    std::mem::forget(left);
+    (came_to, Left::take().and_then(|stage| stage.enough))
+}
+
+fn hosted(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+    let on_stage = STAGES.with_borrow(|stages| stages.last().map(|stage| stage.class.clone_ref(py)));
+    let class = on_stage.or_else(|| MINE.get().map(|class| class.clone_ref(py)));
     let none = || pyo3::exceptions::PyRuntimeError::new_err("no controller class is hosted here");
-    class.ok_or_else(none)
+    class.map(|class| class.into_bound(py)).ok_or_else(none)
 }
 
 /// If a server started this process as a worker, works with controllers of a class and returns the exit code;
 /// otherwise returns None at once.
 #[pyfunction]
 pub fn run_worker(py: Python<'_>, controller: &Bound<'_, PyType>) -> Option<i32> {
-    host("", controller);
+    // Once only: a process is one worker.
+    let _ = MINE.set(controller.clone().unbind());
     py.detach(|| program::work(&[Entry::new::<PyRow>("python")]))
 }
 
@@ -69,16 +86,12 @@ impl Words {
 
     #[inline]
     fn set(&self, row: &[u64]) {
-        for (to, from) in self.0.iter().zip(row) {
-            to.store(*from, Ordering::Relaxed);
-        }
+        copy_out(row, &self.0);
     }
 
     #[inline]
     fn get(&self, row: &mut [u64]) {
-        for (to, from) in row.iter_mut().zip(&*self.0) {
-            *to = from.load(Ordering::Relaxed);
-        }
+        copy_in(&self.0, row);
     }
 
     /// The namespace of arrays over these words.
@@ -182,8 +195,11 @@ pub struct PyRow {
 /// which the server keeps.
 fn words_of(py: Python<'_>, e: PyErr) -> String {
     if e.is_instance_of::<PyKeyboardInterrupt>(py) || e.get_type(py).name().is_ok_and(|n| n == "BdbQuit") {
-        // Meant for whoever called `solve()` in process, not for the row. (Workers ignore SIGINT.)
-        *ENOUGH.lock().unwrap_or_else(PoisonError::into_inner) = Some(e.clone_ref(py));
+        // Meant for whoever starts or solves in process, not for the row. (Workers ignore SIGINT.)
+        let former = STAGES.with_borrow_mut(|stages| {
+            stages.last_mut().and_then(|stage| stage.enough.replace(e.clone_ref(py)))
+        });
+        drop(former);
     }
     let told = || -> PyResult<String> {
         py.import("phalanx.controller")?.getattr("explain_exception")?.call1((e.into_value(py),))?.extract()
@@ -256,7 +272,7 @@ impl RHController for PyRow {
         let config = setup_json(setup)?;
         let text = Python::attach(|py| {
             let describe = || -> PyResult<String> {
-                let class = hosted(py, &setup.config.name)?;
+                let class = hosted(py)?;
                 py.import("phalanx.controller")?.getattr("describe")?.call1((class, config))?.extract()
             };
             describe().map_err(|e| refused(py, e))
@@ -271,10 +287,9 @@ impl RHController for PyRow {
         let prediction = record(Group::Prediction).ok();
         Python::attach(|py| {
             let build = || -> PyResult<Self> {
-                let class = hosted(py, &setup.config.name)?;
+                let class = hosted(py)?;
                 let module = py.import("phalanx.controller")?;
-                let (controller, writes_refs): (Py<PyAny>, bool) =
-                    module.getattr("build")?.call1((class, config, row))?.extract()?;
+                let controller = module.getattr("build")?.call1((class, config, row))?.unbind();
                 let words = |record: &Record| Words::of(&record.default_row());
                 let (state_words, refs_words, cmd_words) = (words(state), words(refs), words(cmd));
                 let prediction_words = prediction.map_or(Words::of(&[]), words);
@@ -304,7 +319,7 @@ impl RHController for PyRow {
                     refs: refs_words,
                     cmd: cmd_words,
                     prediction: prediction_words,
-                    writes_refs,
+                    writes_refs: setup.writes_refs,
                 })
             };
             build().map_err(|e| refused(py, e))

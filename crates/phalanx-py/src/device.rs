@@ -9,6 +9,7 @@ pub fn engine(device: Option<&str>, engine: Option<&str>) -> Result<Option<Box<d
     let name = device.unwrap_or("cpu");
     let ordinal = match name.split_once(':') {
         None if name == "cpu" => None,
+        // Which one is current, a library in Python knows: who asks it gives an index.
         None if name == "cuda" => Some(0),
         Some(("cuda", number)) if number.parse::<usize>().is_ok() => number.parse().ok(),
         _ => {
@@ -43,6 +44,7 @@ fn tch(_ordinal: Option<usize>) -> Result<Box<dyn Engine>> {
 /// A stream by its handle.
 pub fn stream(handle: usize) -> Stream {
     // SAFETY: the handle is what torch or CuPy call their current stream of this very device, which lives as long
-    // as the call it is used in; a user who sets another one vouches for it (`ClusterClient.stream`).
+    // as the call it is used in; a user who sets another one vouches for it (`ClusterClient.stream`), and so does a
+    // consumer of DLPack that names its own.
     unsafe { Stream::from_raw(handle) }
 }

@@ -1,10 +1,10 @@
 //! Where a field of a group lies: name, type, shape, strides, address, and a hold on the memory.
 
-use crate::{dlpack, error::Result};
+use crate::{device, dlpack, error::Result};
 use phalanx::{Dtype, Field};
-use phalanx_mirror::{Device, Structure};
+use phalanx_mirror::{Device, Ready, Stream, Structure};
 use pyo3::{
-    exceptions::PyAttributeError,
+    exceptions::{PyAttributeError, PyBufferError},
     prelude::*,
     types::{PyDict, PyTuple},
 };
@@ -33,6 +33,8 @@ pub struct FieldView {
     strides: Vec<usize>,
     place: Place,
     hold: Hold,
+    /// Of a mirror: says when what was brought there is there.
+    ready: Option<Arc<dyn Ready>>,
 }
 
 impl FieldView {
@@ -56,18 +58,27 @@ impl FieldView {
             strides[0] = stride;
         }
         let group = group.to_string();
-        Self { group, field: field.clone(), address: address + field.offset, shape, strides, place, hold }
+        let (field, address) = (field.clone(), address + field.offset);
+        Self { group, field, address, shape, strides, place, hold, ready: None }
     }
 
     /// A field of a mirror.
     pub fn of_mirror(structure: Structure, field: &Field, mirrored: phalanx_mirror::FieldView) -> Self {
-        let phalanx_mirror::FieldView { device, address, shape, byte_strides, owner, .. } = mirrored;
+        let phalanx_mirror::FieldView {
+            device,
+            address,
+            shape,
+            byte_strides: strides,
+            owner: hold,
+            ready,
+            ..
+        } = mirrored;
         let place = match device {
             Device::Cpu => Place::Host,
             Device::Cuda(ordinal) => Place::Cuda(ordinal as i32),
         };
-        let group = structure.to_string();
-        Self { group, field: field.clone(), address, shape, strides: byte_strides, place, hold: owner }
+        let (group, field) = (structure.to_string(), field.clone());
+        Self { group, field, address, shape, strides, place, hold, ready: Some(ready) }
     }
 }
 
@@ -179,7 +190,7 @@ impl FieldView {
         match self.place {
             Place::Host => self.interface(py),
             Place::Cuda(_) => Err(PyAttributeError::new_err(
-                "this field is on a device: use .torch, or copy it with .numpy()",
+                "this field is on a device: use .torch, or .numpy() for a copy",
             )),
         }
     }
@@ -188,33 +199,49 @@ impl FieldView {
     #[getter]
     fn __cuda_array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         match self.place {
-            Place::Cuda(_) => self.interface(py),
+            Place::Cuda(_) => {
+                let dict = self.interface(py)?;
+                // 0 is no name for the legacy default stream here.
+                let pending = self.ready.as_ref().and_then(|ready| ready.pending());
+                dict.set_item("stream", pending.map(|stream| stream.handle().max(1)))?;
+                Ok(dict)
+            }
             Place::Host => Err(PyAttributeError::new_err("this field is not on a CUDA device")),
         }
     }
 
     /// The DLPack capsule of a device field. (A field in memory has numpy's.)
+    ///
+    /// Work that is queued on `stream` afterwards sees what rounds and resets brought until now. None and 1 are
+    /// CUDA's legacy default stream, 2 is the thread's own, -1 says not to wait, else it is a handle.
     #[pyo3(signature = (*, stream = None, max_version = None, dl_device = None, copy = None))]
     fn __dlpack__<'py>(
         &self,
         py: Python<'py>,
-        stream: Option<Bound<'py, PyAny>>,
+        stream: Option<i64>,
         max_version: Option<(u32, u32)>,
         dl_device: Option<(i32, i32)>,
         copy: Option<bool>,
     ) -> Result<Bound<'py, PyAny>> {
-        // Copies go on the caller's current stream, which is where a consumer's work goes, too.
-        let _ = stream;
-        let (device, _) = (self.__dlpack_device__(), ());
+        let refuse = |why: &str| Err(PyBufferError::new_err(why.to_owned()).into());
+        let device = self.__dlpack_device__();
         if copy == Some(true) || dl_device.is_some_and(|wanted| wanted != device) {
-            return Err(crate::error::raise(
-                "MisuseError",
-                "a view is given, never a copy, and only on its own device",
-            ));
+            return refuse("a view is given, never a copy, and only on its own device");
+        }
+        let stream = match stream {
+            // A view in memory is there: nothing is in a queue.
+            _ if self.place == Place::Host => None,
+            None | Some(1) => Some(Stream::DEFAULT),
+            Some(-1) => None,
+            Some(handle @ 2..) => Some(device::stream(handle as usize)),
+            Some(other) => return refuse(&format!("stream = {other}: 1 is the default stream, -1 is none")),
+        };
+        if let (Some(stream), Some(ready)) = (stream, &self.ready) {
+            py.detach(|| ready.hold(stream))?;
         }
         let versioned = max_version.is_some_and(|(major, _)| major >= 1);
         let tensor = dlpack::Tensor {
-            address: self.address,
+            address: self.first(),
             device,
             dtype: self.field.dtype,
             shape: &self.shape,
@@ -251,7 +278,13 @@ impl FieldView {
         dict.set_item("typestr", typestr(self.field.dtype))?;
         dict.set_item("shape", self.shape(py)?)?;
         dict.set_item("strides", self.strides(py)?)?;
-        dict.set_item("data", (self.address, false))?;
+        dict.set_item("data", (self.first(), false))?;
         Ok(dict)
+    }
+
+    /// The first element's address as interfaces for devices want it: 0 if there is none.
+    fn first(&self) -> usize {
+        let nothing = self.shape.contains(&0) && self.place != Place::Host;
+        if nothing { 0 } else { self.address }
     }
 }

@@ -27,7 +27,6 @@ mod core_module {
         field::FieldView,
         fork::forked,
         local::Local,
-        log::{drain_log, log_level},
         report::{Explanation, Report},
         robot::RobotSpec,
         server::{Server, load_config},

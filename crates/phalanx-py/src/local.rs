@@ -3,7 +3,7 @@
 
 use crate::{
     client::manifest_json,
-    controller::{PyRow, host, take_interrupt, unhost},
+    controller::{PyRow, on_stage},
     error::{Result, raise},
 };
 use phalanx::local::LocalCluster;
@@ -19,25 +19,31 @@ pub struct Local {
     name: String,
     manifest: String,
     /// `None` once closed. Held while its controllers run, which may be anything, even a call of `close`.
-    cluster: Mutex<Option<LocalCluster>>,
+    cluster: Mutex<Option<Open>>,
     /// Closed from within a controller, or while one runs: done when it is done.
     ending: AtomicBool,
 }
 
+/// A cluster that runs, and the class of its controllers, which a reset may build anew.
+struct Open {
+    cluster: LocalCluster,
+    class: Py<PyType>,
+}
+
 impl Local {
     /// Answers what is pending.
-    pub fn serve(&self) -> Result<()> {
+    pub fn serve(&self, py: Python<'_>) -> Result<()> {
         let closed = || raise("ClosedError", &format!("cluster {:?} is closed", self.name));
-        let Ok(mut cluster) = self.cluster.try_lock() else {
+        let Ok(mut open) = self.cluster.try_lock() else {
             let why = format!("cluster {:?} runs in process, and is in the middle of a round", self.name);
             return Err(raise("MisuseError", &why));
         };
-        cluster.as_mut().ok_or_else(closed)?.serve();
+        let Open { cluster, class } = open.as_mut().ok_or_else(closed)?;
+        let (_, interrupted) = on_stage(class.clone_ref(py), || cluster.serve());
         if self.ending.load(Ordering::Relaxed) {
-            *cluster = None;
-            unhost(&self.name);
+            *open = None;
         }
-        take_interrupt().map_or(Ok(()), |e| Err(e.into()))
+        interrupted.map_or(Ok(()), |e| Err(e.into()))
     }
 }
 
@@ -47,12 +53,15 @@ impl Local {
     #[new]
     fn new(config: &str, controller: &Bound<'_, PyType>, name: &str) -> Result<Self> {
         let config = crate::server::parse_config(config)?;
-        host(&config.name, controller);
-        let cluster_name = config.name.clone();
-        let started = LocalCluster::start::<PyRow>(config, name);
-        let cluster = started.inspect_err(|_| unhost(&cluster_name))?;
-        let manifest = manifest_json(cluster.manifest())?;
-        let (name, cluster) = (cluster.name().to_owned(), Mutex::new(Some(cluster)));
+        let class = controller.clone().unbind();
+        let start = || LocalCluster::start::<PyRow>(config, name);
+        let (started, interrupted) = on_stage(class.clone_ref(controller.py()), start);
+        if let Some(e) = interrupted {
+            return Err(e.into());
+        }
+        let cluster = started?;
+        let (name, manifest) = (cluster.name().to_owned(), manifest_json(cluster.manifest())?);
+        let cluster = Mutex::new(Some(Open { cluster, class }));
         Ok(Self { name, manifest, cluster, ending: AtomicBool::new(false) })
     }
 
@@ -64,15 +73,8 @@ impl Local {
     /// Ends it and leaves nothing behind; at the end of the round where one is served. Idempotent.
     fn close(&self) {
         self.ending.store(true, Ordering::Relaxed);
-        if let Ok(mut cluster) = self.cluster.try_lock() {
-            *cluster = None;
-            unhost(&self.name);
+        if let Ok(mut open) = self.cluster.try_lock() {
+            *open = None;
         }
-    }
-}
-
-impl Drop for Local {
-    fn drop(&mut self) {
-        unhost(&self.name);
     }
 }

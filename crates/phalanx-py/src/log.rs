@@ -9,8 +9,9 @@ use std::{
     fmt::Write,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
+    time::{SystemTime, UNIX_EPOCH},
 };
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -23,13 +24,18 @@ const ROOM: usize = 1000;
 
 static LINES: Mutex<Kept> = Mutex::new(Kept { lines: VecDeque::new(), lost: 0 });
 static NEWS: AtomicBool = AtomicBool::new(false);
-/// Least level of `logging` that is kept: 10, 20, 30 or 40.
-static LEVEL: AtomicU8 = AtomicU8::new(20);
 
 struct Kept {
-    /// Level of `logging` and text.
-    lines: VecDeque<(u8, String)>,
+    lines: VecDeque<Said>,
     lost: u64,
+}
+
+/// A line.
+struct Said {
+    /// Level of `logging`.
+    level: u8,
+    when: SystemTime,
+    text: String,
 }
 
 struct Collector;
@@ -45,8 +51,7 @@ fn level_of(level: &Level) -> u8 {
 
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("phalanx")
-            && level_of(metadata.level()) >= LEVEL.load(Ordering::Relaxed)
+        metadata.target().starts_with("phalanx") && *metadata.level() <= Level::INFO
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -59,7 +64,8 @@ impl Subscriber for Collector {
         };
         let mut kept = LINES.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.lines.len() < ROOM {
-            kept.lines.push_back((level_of(event.metadata().level()), text));
+            let (level, when) = (level_of(event.metadata().level()), SystemTime::now());
+            kept.lines.push_back(Said { level, when, text });
         } else {
             kept.lost += 1;
         }
@@ -125,25 +131,30 @@ fn deliver(py: Python<'_>) {
     // A logger that raises must not turn a round into an exception.
     let _ = (|| -> PyResult<()> {
         let logger = py.import("logging")?.call_method1("getLogger", ("phalanx",))?;
-        for (level, text) in lines {
-            // As an argument: the text may hold percent signs.
-            logger.call_method1("log", (level, "%s", text))?;
-        }
+        lines.into_iter().try_for_each(|said| hand_over(&logger, said))?;
         if lost > 0 {
-            logger.call_method1("log", (30, format!("{lost} more lines of the log were not kept")))?;
+            let text = format!("{lost} more lines of the log were not kept");
+            hand_over(&logger, Said { level: 30, when: SystemTime::now(), text })?;
         }
         Ok(())
     })();
 }
 
-/// Brings what the extension has to say to `logging` now.
-#[pyfunction]
-pub fn drain_log(py: Python<'_>) {
-    bring(py);
-}
-
-/// Keeps only lines of at least this level of `logging` (10, 20, 30, 40).
-#[pyfunction]
-pub fn log_level(level: u8) {
-    LEVEL.store(level, Ordering::Relaxed);
+/// Has a line logged as of when it was said.
+fn hand_over(logger: &Bound<'_, PyAny>, said: Said) -> PyResult<()> {
+    let Said { level, when, text } = said;
+    if !logger.call_method1("isEnabledFor", (level,))?.is_truthy()? {
+        return Ok(());
+    }
+    let py = logger.py();
+    // As an argument: the text may hold percent signs.
+    let of = (logger.getattr("name")?, level, "(phalanx)", 0, "%s", (text,), py.None());
+    let record = logger.call_method1("makeRecord", of)?;
+    let seconds = |name: &str| record.getattr(name)?.extract::<f64>();
+    let created = when.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let earlier = seconds("created")? - created.as_secs_f64();
+    record.setattr("relativeCreated", seconds("relativeCreated")? - 1e3 * earlier)?;
+    record.setattr("created", created.as_secs_f64())?;
+    record.setattr("msecs", f64::from(created.subsec_millis()))?;
+    logger.call_method1("handle", (record,)).map(drop)
 }

@@ -8,6 +8,10 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyList},
 };
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// The outcomes of a round: boolean masks of shape (n,), True where a row came out so.
 #[pyclass(frozen, weakref, module = "phalanx._core")]
@@ -22,18 +26,40 @@ pub struct Report {
     reasons: Vec<u8>,
     /// Empty where every row's command is of this round.
     ages: Vec<u32>,
+    /// What rows that did not simply solve have to say.
+    messages: Mutex<BTreeMap<usize, String>>,
     client: Py<Client>,
 }
 
 impl Report {
-    pub fn new(report: &phalanx::Report, ages: impl FnOnce() -> Vec<u32>, client: Py<Client>) -> Self {
+    /// `text_of` says what a row last had to say, and in which round: asked only of rows that did not simply solve.
+    pub fn new(
+        report: &phalanx::Report,
+        ages: impl FnOnce() -> Vec<u32>,
+        text_of: impl Fn(usize) -> Option<(u64, String)>,
+        client: Py<Client>,
+    ) -> Self {
         let answered = |outcome: &Outcome| matches!(outcome, Outcome::Solved | Outcome::Degraded);
+        let mut messages = BTreeMap::new();
+        for (row, (&outcome, &reason)) in report.outcomes().iter().zip(report.reasons()).enumerate() {
+            if matches!(outcome, Outcome::Idle | Outcome::Solved) {
+                continue;
+            }
+            // Of a row that is not asked any more, the last message still says why; others speak for their round.
+            let lasting = outcome == Outcome::Dead || reason == Reason::NotReset;
+            match text_of(row).filter(|(round, _)| told_of(*round, report.round, lasting)) {
+                Some((_, text)) => drop(messages.insert(row, text)),
+                None if outcome == Outcome::Failed => drop(messages.insert(row, reason.to_string())),
+                None => {}
+            }
+        }
         Self {
             round: report.round,
             total_us: report.total_us(),
             outcomes: report.outcomes().iter().map(|&o| o as u8).collect(),
             reasons: report.reasons().iter().map(|&r| r as u8).collect(),
             ages: if report.outcomes().iter().all(answered) { Vec::new() } else { ages() },
+            messages: Mutex::new(messages),
             client,
         }
     }
@@ -111,33 +137,31 @@ impl Report {
         if self.ages.is_empty() { fresh() } else { self.ages.clone() }.into_pyarray(py)
     }
 
-    /// Did every row that was asked answer usably?
+    /// Did every row that was asked answer usably, solved or degraded?
     #[getter]
-    fn all_solved(&self) -> bool {
+    fn all_ok(&self) -> bool {
         self.outcomes.iter().all(|&o| o <= Outcome::Degraded as u8)
     }
 
     /// What the rows that did not simply solve have to say: `{row: text}`; a traceback, say.
     #[getter]
     fn messages<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
-        let messages = PyDict::new(py);
-        for (row, &outcome) in self.outcomes.iter().enumerate() {
-            if outcome <= Outcome::Solved as u8 {
-                continue;
-            }
-            // Of a row that is not asked any more, the last message still says why; others speak for their round.
-            let lasting = outcome == Outcome::Dead as u8 || self.reasons[row] == Reason::NotReset as u8;
-            match self.client.get().text_of(row)? {
-                Some((round, text)) if round == self.round || (lasting && round < self.round) => {
-                    messages.set_item(row, text)?;
-                }
-                _ if outcome == Outcome::Failed as u8 => {
-                    messages.set_item(row, Reason::from_code(self.reasons[row]).to_string())?;
-                }
-                _ => {}
-            }
-        }
-        Ok(messages)
+        let dead = self.outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == Outcome::Dead as u8);
+        // A client may notice a death before the server has words for it; a closed one notices nothing more.
+        let news: Vec<_> = dead
+            .filter_map(|(row, _)| Some((row, self.client.get().text_of(row).ok()??)))
+            .filter(|(_, (round, _))| told_of(*round, self.round, true))
+            .map(|(row, (_, text))| (row, text))
+            .collect();
+        // Never held while anything of Python's runs, which may let another thread in here.
+        let messages = {
+            let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            messages.extend(news);
+            messages.clone()
+        };
+        let told = PyDict::new(py);
+        messages.iter().try_for_each(|(row, text)| told.set_item(row, text))?;
+        Ok(told)
     }
 
     /// Where the time of this round went, and its five slowest rows. Only until the next round.
@@ -160,6 +184,11 @@ impl Report {
     }
 }
 
+/// Does a message of a round speak for another, or the same?
+fn told_of(said: u64, round: u64, lasting: bool) -> bool {
+    said == round || (lasting && said < round)
+}
+
 /// Where the time of a round went, and its slowest rows. `print` it.
 #[pyclass(frozen, module = "phalanx._core")]
 pub struct Explanation {
@@ -176,6 +205,7 @@ pub struct Explanation {
 /// A slow row.
 pub struct Slow {
     pub row: usize,
+    /// At least, if it is late or dead.
     pub solve_us: f64,
     pub worker: u16,
     pub iterations: u32,
@@ -192,7 +222,8 @@ impl Explanation {
         Ok(stages)
     }
 
-    /// The slowest five rows, slowest first: dicts of row, solve_us, worker, iterations and outcome.
+    /// The slowest five rows, slowest first: dicts of row, solve_us, worker, iterations and outcome. Late and dead
+    /// rows come before all others, and their `solve_us` is what the round took: they took longer.
     #[getter]
     fn slowest<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let rows = PyList::empty(py);
@@ -225,9 +256,14 @@ impl Explanation {
         text += "slowest rows\n";
         for slow in &self.slowest {
             let Slow { row, solve_us, worker, iterations, outcome } = slow;
-            text += &format!(
-                "  row {row:<5} {solve_us:>10.1} us  worker {worker}, {iterations} iterations, {outcome}\n"
-            );
+            text += &if matches!(outcome, Outcome::Late | Outcome::Dead) {
+                let us = format!("> {solve_us:.0}");
+                format!("  row {row:<5} {us:>10} us, {outcome}  worker {worker}\n")
+            } else {
+                format!(
+                    "  row {row:<5} {solve_us:>10.1} us  worker {worker}, {iterations} iterations, {outcome}\n"
+                )
+            };
         }
         text
     }

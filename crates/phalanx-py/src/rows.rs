@@ -80,6 +80,16 @@ impl Choice {
         Ok(Self::Ids(ids.collect::<Result<_>>()?))
     }
 
+    /// How many of `rows` rows are chosen.
+    pub fn len(&self, rows: usize) -> usize {
+        match self {
+            Self::All => rows,
+            Self::Mask(mask) => mask.iter().filter(|&&chosen| chosen).count(),
+            Self::Ids(ids) => ids.len(),
+            Self::Range(start, end) => end - start,
+        }
+    }
+
     /// As the crate takes it.
     pub fn rows(&self) -> Rows<'_> {
         match self {

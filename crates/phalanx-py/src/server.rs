@@ -1,7 +1,7 @@
 //! A cluster that lives inside this process.
 
 use crate::{
-    client::manifest_json,
+    client::{manifest_json, without_place},
     error::{Raised, Result, raise},
     fork::Home,
     log,
@@ -31,7 +31,7 @@ struct Open {
 
 /// Settings from JSON, unchecked but for their names.
 pub fn parse_config(text: &str) -> Result<ClusterConfig> {
-    serde_json::from_str(text).map_err(|e| raise("ConfigError", &format!("config: {e}")))
+    serde_json::from_str(text).map_err(|e| raise("ConfigError", &format!("config: {}", without_place(&e))))
 }
 
 /// The settings in a TOML file, as JSON, with `robot_file` relative to it.

@@ -220,19 +220,42 @@ impl ClusterClient {
     /// As [`ClusterClient::reset`]. With a seed each row's controller is given one of its own,
     /// [`row_seed`]`(seed, row)`, so that a run repeats whatever the number of workers.
     pub fn reset_seeded<'r>(&mut self, rows: impl Into<Rows<'r>>, seed: Option<u64>) -> Result<()> {
+        self.reset_rows(rows.into(), None, |_, row| seed.map(|seed| row_seed(seed, row)))
+    }
+
+    /// As [`ClusterClient::reset`], with a seed for each chosen row, which its controller is given as it is: in the
+    /// order of the ids, where rows are chosen by ids, and else in ascending order of the rows.
+    pub fn reset_with_seeds<'r>(&mut self, rows: impl Into<Rows<'r>>, seeds: &[u64]) -> Result<()> {
+        self.reset_rows(rows.into(), Some(seeds.len()), |i, _| Some(seeds[i]))
+    }
+
+    /// `seed_of` is asked with the number of a row among the chosen, and the row; `given`: for so many.
+    fn reset_rows(
+        &mut self,
+        rows: Rows<'_>,
+        given: Option<usize>,
+        seed_of: impl Fn(usize, usize) -> Option<u64>,
+    ) -> Result<()> {
         let mut chosen = std::mem::take(&mut self.chosen);
-        let checked =
-            rows.into().collect(self.layout.rows, &mut chosen).and_then(|()| self.check_free(&chosen));
+        let checked = rows.collect(self.layout.rows, &mut chosen).and_then(|()| self.check_free(&chosen));
+        let checked = checked.and_then(|()| match (given, chosen.len()) {
+            (Some(given), rows) if given != rows => {
+                Err(Error::Misuse(format!("{given} seeds for {rows} rows: give one, or one each")))
+            }
+            _ => Ok(()),
+        });
         if checked.is_ok() {
-            for &row in &chosen {
-                let entry = &mut self.book[row as usize];
+            for (i, &row) in chosen.iter().enumerate() {
+                let row = if let Rows::Ids(ids) = rows { ids[i] } else { row as usize };
+                let seed = seed_of(i, row);
+                let entry = &mut self.book[row];
                 (entry.reset, entry.seeded) = (true, seed.is_some());
                 if let Some(seed) = seed {
                     // Relaxed, as the refs are: the ask that follows releases it, and a worker that still holds a
                     // withdrawn ask throws away what it has read.
-                    self.seeds[row as usize].store(row_seed(seed, row as usize), Ordering::Relaxed);
+                    self.seeds[row].store(seed, Ordering::Relaxed);
                 }
-                self.refs.row_mut(row as usize).copy_from_slice(&self.default_refs);
+                self.refs.row_mut(row).copy_from_slice(&self.default_refs);
             }
         }
         self.chosen = chosen;

@@ -61,12 +61,15 @@ pub struct Setup {
     pub schema: Schema,
     /// What the controller prepared when it described itself, once for all rows ([`Description::prepared`]).
     pub prepared: serde_json::Value,
+    /// It said that it changes refs ([`Description::writes_refs`]); false while it describes itself.
+    pub writes_refs: bool,
 }
 
 impl Setup {
     /// For a controller that is about to describe itself.
     pub(crate) fn of(config: ClusterConfig) -> Self {
-        Self { config, schema: Schema { records: Vec::new() }, prepared: serde_json::Value::Null }
+        let schema = Schema { records: Vec::new() };
+        Self { config, schema, prepared: serde_json::Value::Null, writes_refs: false }
     }
 
     /// The robot.

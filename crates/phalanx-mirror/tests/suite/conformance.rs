@@ -208,6 +208,40 @@ pub fn the_host_may_write_after_the_fences(engine: &dyn Engine) {
     }
 }
 
+/// An upload may be done late. Whoever reads or writes on another stream comes after it all the same.
+pub fn other_streams_see_what_was_brought(engine: &dyn Engine) {
+    let (_server, mut client) = start(config(3), &params());
+    let mut mirror = Mirror::new(engine, &client).unwrap();
+    for (turn, (one, other)) in [(S, Stream::PER_THREAD), (Stream::PER_THREAD, S)].into_iter().enumerate() {
+        scribble(&mut client, Structure::Cmd, noise(20 + turn as u64));
+        mirror.after_round(&client, one).unwrap();
+        let device = mirror.read(Structure::Cmd, "joint_effort", other).unwrap();
+        assert_eq!(device, host(&client, Structure::Cmd, "joint_effort"), "read");
+        mirror.before_gather().unwrap();
+
+        scribble(&mut client, Structure::Cmd, noise(30 + turn as u64));
+        mirror.after_round(&client, one).unwrap();
+        let mine: Vec<u8> = (0..36).collect();
+        mirror.write(Structure::Cmd, "joint_effort", &mine, other).unwrap();
+        mirror.before_gather().unwrap();
+        assert_eq!(mirror.read(Structure::Cmd, "joint_effort", S).unwrap(), mine, "write");
+        // Its neighbours are the upload's.
+        let q = mirror.read(Structure::Cmd, "joint_q", other).unwrap();
+        assert_eq!(q, host(&client, Structure::Cmd, "joint_q"), "beside what was written");
+    }
+    // What waits for uploads outlives the image.
+    let view = mirror.field(Structure::Cmd, "joint_q").unwrap();
+    mirror.after_round(&client, S).unwrap();
+    view.hold(Stream::PER_THREAD).unwrap();
+    mirror.before_gather().unwrap();
+    assert_eq!(view.ready.pending(), None);
+    mirror.after_round(&client, S).unwrap();
+    drop((mirror, client));
+    view.hold(Stream::PER_THREAD).unwrap();
+    assert_eq!(view.ready.pending(), None);
+    std::thread::spawn(move || drop(view)).join().unwrap();
+}
+
 pub fn fields_are_what_the_schema_says(engine: &dyn Engine) {
     let (_server, mut client) = start(config(4), &params());
     let mut mirror = Mirror::new(engine, &client).unwrap();

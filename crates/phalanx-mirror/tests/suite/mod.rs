@@ -18,6 +18,7 @@ macro_rules! with_all {
             conformance::a_reset_shows_at_once
             conformance::a_late_row_is_seen_on_the_device
             conformance::the_host_may_write_after_the_fences
+            conformance::other_streams_see_what_was_brought
             conformance::fields_are_what_the_schema_says
             conformance::what_is_wrong_is_said
             conformance::anything_may_be_dropped_first

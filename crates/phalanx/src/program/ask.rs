@@ -121,7 +121,8 @@ struct Held(Child);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if !matches!(self.0.try_wait(), Ok(Some(_))) {
+        // Reaped, by us or by somebody else (an error), it has no pid any more: that number may be anybody's.
+        if matches!(self.0.try_wait(), Ok(None)) {
             kill_group(&mut self.0);
             let _ = self.0.wait();
         }
@@ -221,6 +222,22 @@ mod tests {
         let told = run("exec <&-; sleep 600 & echo left", &vec![b'q'; 300_000], 60.0);
         assert!(matches!(told.end, End::Exited(status) if status.success()));
         assert_eq!(told.answers, "left\n");
+    }
+
+    #[test]
+    fn the_number_of_one_that_somebody_else_reaped_is_not_killed() {
+        let mut leader =
+            shell("sleep 600 & echo $!").process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        let mut left = [0; 16];
+        let n = leader.stdout.take().unwrap().read(&mut left).unwrap();
+        let left: u32 = std::str::from_utf8(&left[..n]).unwrap().trim().parse().unwrap();
+        nix::sys::wait::waitpid(Pid::from_raw(leader.id() as i32), None).unwrap();
+        // Its group has a member still, so its number is still good for a signal.
+        drop(Held(leader));
+        std::thread::sleep(Duration::from_millis(50));
+        let state = std::fs::read_to_string(format!("/proc/{left}/stat")).unwrap_or_default();
+        let _ = nix::sys::signal::kill(Pid::from_raw(left as i32), Signal::SIGKILL);
+        assert!(state.contains(") S"), "{state:?}");
     }
 
     #[test]

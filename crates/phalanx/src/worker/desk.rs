@@ -116,6 +116,7 @@ impl Desk {
                 config: manifest.config.clone(),
                 schema: manifest.schema.clone(),
                 prepared: manifest.description.prepared.clone(),
+                writes_refs: manifest.description.writes_refs,
             },
             layout,
             manifest,
