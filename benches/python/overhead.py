@@ -100,7 +100,7 @@ def start(controller: Any, n: int, wait: str, workers: int) -> px.Cluster:
 def rounds(cluster: px.Cluster, seconds: float) -> tuple[list[int], list[float]]:
     """Of all rows, each after all state was written: as Python sees them, ns, and the core, us."""
     with cluster, cluster.client() as client:
-        state = [client.state[name].numpy for name in client.state]
+        state = [client.state[name].numpy() for name in client.state]
         core: list[float] = []
         report: Any = None
 
@@ -158,7 +158,7 @@ def row_costs(seconds: float, passes: int, n: int = 64) -> list[Line]:
 def field_costs(seconds: float, n: int = 64) -> Line:
     """What a simulator with arrays of its own pays: all fields of state copied in, all of cmd copied out."""
     with start("echo", n, "sleep", 1) as cluster, cluster.client() as client:
-        mine = {name: client.state[name].numpy.copy() for name in client.state}
+        mine = {name: client.state[name].numpy().copy() for name in client.state}
 
         def write() -> None:
             for name, values in mine.items():
@@ -166,7 +166,7 @@ def field_costs(seconds: float, n: int = 64) -> Line:
 
         def read() -> None:
             for name in client.cmd:
-                client.cmd[name].numpy.copy()
+                client.cmd[name].numpy().copy()
 
         both = {"write": write, "read": read}
         return {key: percentiles(timed(call, nothing, seconds, 3)) for key, call in both.items()} | {"n": n}

@@ -65,7 +65,7 @@ class Cluster(Design):
         assert self.report.all_ok, self.report
         assert not self.client.status.fails.any()
         commands: Array = np.zeros((self.cluster.n, COMMAND), np.float32)
-        flat = np.concatenate([field.numpy.reshape(len(field), -1) for field in self.cmd], axis=1)
+        flat = np.concatenate([field.numpy().reshape(len(field), -1) for field in self.cmd], axis=1)
         commands[:, : flat.shape[1] - 1] = flat[:, :-1]
         commands[:, -1] = flat[:, -1]
         return commands
