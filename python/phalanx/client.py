@@ -34,7 +34,27 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class ClusterClient(_core.Client):
+class Closing:
+    """What is closed at the end of a `with`."""
+
+    if TYPE_CHECKING:
+
+        def close(self) -> None:
+            """Ends it. Idempotent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class ClusterClient(_core.Client, Closing):
     """The one writer of a cluster's state and refs. Everything is batched, rows first: (n, ...).
 
     The fields are numpy arrays mapped onto the memory that the controllers read and the answers come to;
@@ -135,17 +155,6 @@ class ClusterClient(_core.Client):
                 # An array that was kept shows what is there; it is no longer this client's to write.
                 if not hasattr(fields[name], "__cuda_array_interface__"):
                     fields[name].setflags(write=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         if self.closed:

@@ -13,16 +13,15 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from .client import ClusterClient, declared
+from .client import Closing, ClusterClient, declared
 from .controller import Field, RHController
 from .errors import ClosedError, ConfigError, ForkError, MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from .client import Conventions
     from .config import ClusterConfig
@@ -38,7 +37,7 @@ def _close_all() -> None:
         cluster.close()
 
 
-class Cluster:
+class Cluster(Closing):
     """N controllers of one robot, run by child processes that this process supervises.
 
     `controller` is the name of a controller that comes with Phalanx ("echo"), the path of an executable,
@@ -183,17 +182,6 @@ class Cluster:
         payload, self._payload = self._payload, None
         if payload is not None:
             os.close(payload)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if hasattr(self, "manifest"):

@@ -186,6 +186,17 @@ impl Client {
         Ok(device::stream(slf.call_method0("current_stream")?.extract()?))
     }
 
+    /// Has the mirror do something on that stream, while other Python threads run.
+    fn on_device<T: Send>(
+        slf: &Bound<'_, Self>,
+        act: impl FnOnce(&mut Mirror, Stream) -> phalanx_mirror::Result<T> + Send,
+    ) -> Result<T> {
+        let stream = Self::stream(slf)?;
+        let mut open = slf.get().lock()?;
+        let mirror = open.mirror.as_mut().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
+        Ok(slf.py().detach(|| act(mirror, stream))?)
+    }
+
     #[inline]
     fn post(py: Python<'_>, open: &mut Open, rows: Rows<'_>, stream: Stream) -> Result<phalanx::Ticket> {
         let Open { client, mirror, .. } = open;
@@ -295,17 +306,14 @@ impl Client {
     ) -> Result<Self> {
         let limits = Limits::new(Some(patience), None)?;
         let conventions = conventions.map_or_else(|| Ok(Conventions::default()), parse_conventions)?;
+        let (began, patience) = (Instant::now(), limits.timeout.unwrap_or_default());
         let connect = || -> Result<ClusterClient> {
-            let until = Instant::now().checked_add(limits.timeout.unwrap_or_default());
-            loop {
-                match ClusterClient::connect_as(&name, &conventions) {
-                    Err(e) if e.is_not_there_yet() && until.is_none_or(|until| Instant::now() < until) => {
-                        Python::attach(|py| py.check_signals())?;
-                        std::thread::sleep(Duration::from_millis(2));
-                    }
-                    other => return Ok(other?),
-                }
-            }
+            let mut raised = None;
+            let connected = ClusterClient::connect_while(&name, &conventions, || {
+                raised = Python::attach(|py| py.check_signals()).err();
+                raised.is_none() && began.elapsed() < patience
+            });
+            raised.map_or_else(|| Ok(connected?), |raised| Err(raised.into()))
         };
         let made = py.detach(|| -> Result<_> {
             let engine = device::engine(device, engine)?;
@@ -489,21 +497,15 @@ impl Client {
 
     /// A device field's bytes, row after row: to look at, not to work with.
     fn read<'py>(slf: &Bound<'py, Self>, group: &str, name: &str) -> Result<Bound<'py, PyBytes>> {
-        let stream = Self::stream(slf)?;
-        let mut open = slf.get().lock()?;
-        let mirror = open.mirror.as_mut().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
         let structure = structure(group)?;
-        let bytes = slf.py().detach(move || mirror.read(structure, name, stream))?;
+        let bytes = Self::on_device(slf, |mirror, stream| mirror.read(structure, name, stream))?;
         Ok(PyBytes::new(slf.py(), &bytes))
     }
 
     /// Writes a device field of all rows from bytes, row after row: to set up, not to work with.
     fn write(slf: &Bound<'_, Self>, group: &str, name: &str, bytes: &[u8]) -> Result<()> {
-        let stream = Self::stream(slf)?;
-        let mut open = slf.get().lock()?;
-        let mirror = open.mirror.as_mut().ok_or_else(|| raise("MisuseError", "this client has no device"))?;
         let structure = structure(group)?;
-        Ok(slf.py().detach(|| mirror.write(structure, name, bytes, stream))?)
+        Self::on_device(slf, |mirror, stream| mirror.write(structure, name, bytes, stream))
     }
 
     /// The handle of the CUDA stream that copies go on; a device's client overrides it.

@@ -31,12 +31,20 @@ impl ClusterClient {
 
     /// As [`ClusterClient::connect`], waiting for a cluster that is being started.
     pub fn connect_within(name: &str, patience: Duration) -> Result<Self> {
-        let deadline = Instant::now() + patience;
+        let began = Instant::now();
+        Self::connect_while(name, &Conventions::default(), || began.elapsed() < patience)
+    }
+
+    /// As [`ClusterClient::connect_as`], trying again, every 2 ms, while the cluster is only not there yet and
+    /// `go_on` says so.
+    pub fn connect_while(
+        name: &str,
+        conventions: &Conventions,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Self> {
         loop {
-            match Self::connect(name) {
-                Err(e) if e.is_not_there_yet() && Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
+            match Self::connect_as(name, conventions) {
+                Err(e) if e.is_not_there_yet() && go_on() => std::thread::sleep(Duration::from_millis(2)),
                 other => return other,
             }
         }
