@@ -1,0 +1,10 @@
+//! Optimal-control kernels that controllers are made of.
+//!
+//! Nothing here reads a file, knows of shared memory or allocates while it solves. Equal input gives equal output,
+//! whatever runs beside it; any finite input gives a finite output; every solver stops after a number of iterations
+//! that its caller chose, and says how it stopped.
+
+#![allow(clippy::needless_range_loop, reason = "indices are what formulas over matrices are written in")]
+
+pub mod lanes;
+pub mod model;
