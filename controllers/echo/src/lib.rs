@@ -5,18 +5,19 @@
 
 use phalanx::{
     Description, Element, Field, Handle, Inputs, Outputs, RHController, Real, Result, Setup, Verdict,
+    params::{Parameters, Range},
 };
 use std::{
     ops::AddAssign,
     time::{Duration, Instant},
 };
 
-/// Parameters of the controller.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
-    /// Time to work in every solve, µs. Default 0.
-    pub busy_us: f64,
+phalanx::params! {
+    /// Parameters of the controller.
+    pub struct Params {
+        /// Time to work in every solve.
+        busy_us: f64 = 0.0, "us", Range(0.0, 1e9);
+    }
 }
 
 /// The controller.
@@ -42,13 +43,13 @@ struct Joints<T> {
 
 impl RHController for Echo {
     fn describe(setup: &Setup) -> Result<Description> {
-        setup.params::<Params>()?;
+        setup.checked_params::<Params>()?;
         let bias = Field::new("bias", "N m or N", "added to the effort of every joint");
-        Ok(Description { refs: vec![bias], ..Description::default() })
+        Ok(Description { refs: vec![bias], params: Params::table(), ..Description::default() })
     }
 
     fn build(setup: &Setup, _row: usize) -> Result<Self> {
-        let busy = Duration::from_secs_f64(setup.params::<Params>()?.busy_us.clamp(0.0, 1e9) * 1e-6);
+        let busy = Duration::from_secs_f64(setup.checked_params::<Params>()?.busy_us * 1e-6);
         let wires = match setup.config.real {
             Real::F32 => Wires::F32(Joints::of(setup)?),
             Real::F64 => Wires::F64(Joints::of(setup)?),

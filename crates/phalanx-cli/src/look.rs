@@ -1,5 +1,6 @@
 //! Commands that look and change nothing, and what they share.
 
+pub mod controllers;
 pub mod echo;
 pub mod fields;
 pub mod logs;

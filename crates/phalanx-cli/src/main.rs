@@ -52,6 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Args),
+    Controllers(look::controllers::Args),
     Ps(look::ps::Args),
     Fields(look::fields::Args),
     Echo(look::echo::Args),
@@ -89,6 +90,7 @@ fn run(cli: Cli) -> Done {
     let mut out = Out::new(cli.json);
     let code = match cli.command {
         Command::Serve(args) => serve::run(args, &mut out),
+        Command::Controllers(args) => look::controllers::run(&args, &mut out),
         Command::Ps(args) => look::ps::run(&args, &mut out),
         Command::Fields(args) => look::fields::run(&args, &mut out),
         Command::Echo(args) => look::echo::run(args, &mut out),

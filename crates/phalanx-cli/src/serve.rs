@@ -1,7 +1,7 @@
 //! `phalanx serve`: a cluster of its own, until somebody ends it.
 
 pub mod controllers;
-mod settings;
+pub mod settings;
 
 use crate::{
     fail::{Done, Failure},
@@ -29,7 +29,7 @@ use std::{
 
 /// Starts a cluster and serves it until Ctrl-C or `phalanx kill`
 ///
-/// CONTROLLER is a builtin (echo), the path of an executable, the NAME of a program phalanx-NAME on PATH, or a
+/// CONTROLLER is a builtin (see `phalanx controllers`), the path of an executable, the NAME of a program phalanx-NAME on PATH, or a
 /// Python class as package.module:Class.
 /// Settings come from --config, then from the flags. Clients connect by name; nothing is left when it ends.
 #[derive(clap::Args)]

@@ -74,6 +74,22 @@ fn fields_are_shown_with_their_conventions() {
 }
 
 #[test]
+fn controllers_tell_what_can_be_set() {
+    let listed = phalanx(&["controllers", "--json"]).ok().json();
+    assert!(listed.as_array().unwrap().iter().any(|known| known["name"] == "echo"), "{listed}");
+    let told = phalanx(&["controllers", "echo", "--json"]).ok().json();
+    let busy = &told["description"]["params"][0];
+    assert_eq!(
+        (&busy["name"], &busy["unit"], &busy["default"]),
+        (&"busy_us".into(), &"us".into(), &"0.0".into())
+    );
+    let text = phalanx(&["controllers", "echo"]).ok().stdout;
+    assert!(text.contains("bias") && text.contains("[us] Time to work"), "{text}");
+    phalanx(&["controllers", "echo", "--param", "busy_us=-1"]).failed(2, &["busy_us is -1 us", "0 to"]);
+    phalanx(&["controllers", "ecko"]).failed(2, &["did you mean echo"]);
+}
+
+#[test]
 fn signals_end_a_server_cleanly() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut served = Served::echo(2);

@@ -8,6 +8,7 @@ use crate::{
     config::ClusterConfig,
     fields::{PredictionSpec, StatusRow},
     outcome::Reason,
+    params::{Parameter, Parameters},
     rates::Rates,
     robot::{QuatOrder, RobotSpec},
     schema::{Field, Group, Handle, Schema},
@@ -44,6 +45,9 @@ pub struct Description {
     /// The time step it was written for, s; compared with `cluster_dt`.
     #[serde(default)]
     pub dt: Option<f64>,
+    /// Its parameters, for people; see [`crate::params!`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Parameter>,
     /// What its one-time preparation came to, for all rows to be built from ([`Setup::prepared`]).
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub prepared: serde_json::Value,
@@ -86,6 +90,12 @@ impl Setup {
     pub fn params<P: DeserializeOwned>(&self) -> Result<P> {
         let table = toml::Value::Table(self.config.params.clone());
         table.try_into().map_err(|e: toml::de::Error| Error::Config(format!("params: {}", e.message())))
+    }
+
+    /// The controller's parameters as [`crate::params!`] declared them, checked.
+    pub fn checked_params<P: Parameters>(&self) -> Result<P> {
+        let params = self.params::<P>()?;
+        params.check().map(|()| params)
     }
 
     /// A field of the state.

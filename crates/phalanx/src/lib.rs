@@ -36,6 +36,7 @@ pub mod observer;
 pub mod operator;
 pub mod orders;
 mod outcome;
+pub mod params;
 pub mod plan;
 pub mod program;
 pub mod rates;

@@ -7,7 +7,7 @@
 pub(crate) mod ask;
 
 use crate::{
-    Error, Result,
+    ClusterConfig, Error, Result,
     controller::{Description, RHController, RHGroup, Setup},
     error::limit_behind,
     worker::{self, NoProbe, Probe, Ticket},
@@ -197,6 +197,11 @@ impl Controller {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env(CONTROLLER, &self.hosted);
         command
+    }
+
+    /// What the controller says of itself for a cluster like this one.
+    pub fn description(&self, config: &ClusterConfig) -> Result<Description> {
+        self.describe(&Setup::of(config.clone()), &mut || ControlFlow::Continue(()))
     }
 
     /// The command that starts a worker.

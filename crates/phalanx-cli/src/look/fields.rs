@@ -110,7 +110,7 @@ fn structure(record: &Record, fields: &[&Field], robot: &RobotSpec, out: &mut Ou
 }
 
 /// Text in its own column beside a head.
-fn hang(out: &mut Out, head: &str, colour: Option<Colour>, text: &str) -> std::io::Result<()> {
+pub fn hang(out: &mut Out, head: &str, colour: Option<Colour>, text: &str) -> std::io::Result<()> {
     let indent = head.chars().count();
     let mut head = colour.map_or_else(|| head.to_owned(), |colour| out.paint(colour, head));
     for line in wrapped(text, out.width().saturating_sub(indent).max(20)) {
@@ -120,13 +120,13 @@ fn hang(out: &mut Out, head: &str, colour: Option<Colour>, text: &str) -> std::i
     Ok(())
 }
 
-fn type_of(field: &Field) -> String {
+pub fn type_of(field: &Field) -> String {
     let shape: Vec<_> = field.shape.iter().map(ToString::to_string).collect();
     if shape.is_empty() { field.dtype.to_string() } else { format!("{}[{}]", field.dtype, shape.join(",")) }
 }
 
 /// Unit, frame, doc, labels and default; labels that the conventions list already go by their kind.
-fn about(field: &Field, robot: &RobotSpec) -> String {
+pub fn about(field: &Field, robot: &RobotSpec) -> String {
     let mut text = field.doc.clone();
     if !field.unit.is_empty() {
         text = format!("[{}] {text}", field.unit);

@@ -17,8 +17,17 @@ pub fn builtins() -> [Entry; 2] {
     [Entry::threaded::<Echo>("echo"), Entry::probed::<Faulty, Saboteur>("faulty")]
 }
 
-/// Those worth telling about; the other is for tests.
-const TOLD: [&str; 1] = ["echo"];
+/// Those worth telling about, and what they do; the other is for tests.
+const TOLD: [(&str, &str); 1] = [("echo", "commands what it sees; for tests and benches")];
+
+/// All controllers that go by a name alone, and what they do.
+pub fn known() -> Vec<(String, String)> {
+    let found = on_path().into_iter().map(|(name, path)| (name, path.display().to_string()));
+    let mut known: Vec<_> =
+        TOLD.map(|(name, what)| (name.to_owned(), what.to_owned())).into_iter().chain(found).collect();
+    known.dedup_by(|a, b| a.0 == b.0);
+    known
+}
 
 /// A builtin by its name, an executable by its path, the program `phalanx-NAME` on PATH, or a Python class as
 /// `package.module:Class`, which `interpreter` hosts.
@@ -69,9 +78,7 @@ fn python(name: &str, interpreter: Option<&Path>) -> Result<Controller, Failure>
 }
 
 fn unknown(name: &str) -> Failure {
-    let found = on_path().into_iter().map(|(name, _)| name);
-    let mut known: Vec<String> = TOLD.iter().map(ToString::to_string).chain(found).collect();
-    known.dedup();
+    let known: Vec<String> = known().into_iter().map(|(name, _)| name).collect();
     let near = known.iter().find(|k| alike(k, name));
     let near = near.map_or_else(String::new, |k| format!(" (did you mean {k}?)"));
     Failure::usage(format_args!(

@@ -81,7 +81,7 @@ fn overlay(config: &mut ClusterConfig, args: &Args) -> Result<(), Failure> {
 }
 
 /// `key=value`, the value as in TOML; what TOML cannot read is a text.
-fn parameter(text: &str) -> Result<(String, toml::Value), Failure> {
+pub fn parameter(text: &str) -> Result<(String, toml::Value), Failure> {
     let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
         return Err(Failure::usage(format_args!("--param {text:?}: write key=value")));
     };
@@ -91,7 +91,7 @@ fn parameter(text: &str) -> Result<(String, toml::Value), Failure> {
 }
 
 /// Where no robot is given: twelve joints and four feet, so that trying out needs no file.
-fn quadruped() -> RobotSpec {
+pub fn quadruped() -> RobotSpec {
     let legs = ["FL", "FR", "RL", "RR"];
     let posture = [("hip", 0.0), ("thigh", 0.8), ("calf", -1.6)];
     let joint = |leg: &str, (part, homing): (&str, f64)| Joint {
