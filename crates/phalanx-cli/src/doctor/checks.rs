@@ -10,6 +10,7 @@ use nix::{
     unistd::{AccessFlags, User, access, geteuid},
 };
 use phalanx::plan::{Topology, format_cpu_list};
+use phalanx_ocp::lanes::Isa;
 use phalanx_shm::{Arena, ArenaSpec, ArenaState, Identity, Spin, Waited, Watch, clock, inventory};
 use std::{
     fs,
@@ -38,7 +39,7 @@ pub fn all() -> Vec<Check> {
         }
         Err(e) => checks.push(Check::fail("cores", format!("cannot be read: {e}"), "mount /sys")),
     }
-    checks.extend([smt(), governor(), clock_source(), huge_pages(), gpu(), leftovers()]);
+    checks.extend([vectors(), smt(), governor(), clock_source(), huge_pages(), gpu(), leftovers()]);
     checks
 }
 
@@ -249,6 +250,19 @@ fn numa(topology: &Topology) -> Check {
     let nodes: Vec<_> = topology.nodes.iter().filter(|cores| !cores.is_empty()).collect();
     let cores: Vec<_> = nodes.iter().map(|cores| format_cpu_list(cores)).collect();
     Check::info("NUMA", format!("{}, with cores {}", counted(nodes.len(), "node"), cores.join(" and ")))
+}
+
+/// What the native controllers compute with on this CPU.
+fn vectors() -> Check {
+    const NAME: &str = "vectors";
+    match Isa::widest() {
+        Isa::Plain => Check::warn(
+            NAME,
+            "no AVX2: native controllers solve row by row, without fused multiply-add",
+            "a CPU, or a virtual machine, that shows AVX2 and FMA (x86-64-v3)",
+        ),
+        isa => Check::pass(NAME, format!("{isa:?}: native controllers solve {} rows at once", isa.lanes())),
+    }
 }
 
 fn smt() -> Check {
