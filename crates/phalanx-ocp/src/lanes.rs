@@ -14,6 +14,7 @@
 mod elementary;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions; x86.rs says what makes each sound")]
 mod x86;
 
 pub use scalar::Fused;

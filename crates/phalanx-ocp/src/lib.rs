@@ -4,7 +4,10 @@
 //! whatever runs beside it; any finite input gives a finite output; every solver stops after a number of iterations
 //! that its caller chose, and says how it stopped.
 
+#![deny(unsafe_code)]
 #![allow(clippy::needless_range_loop, reason = "indices are what formulas over matrices are written in")]
 
 pub mod lanes;
 pub mod model;
+pub mod rigid;
+pub mod vec3;

@@ -1,17 +1,21 @@
-//! Which robot: its joints by name and in the client's order, its contacts, its resting posture.
+//! Which robot: its joints by name and in the client's order, its contacts, its resting posture; and, where its file
+//! was read, the links that the joints move, so that a controller needs no file.
 //!
 //! A [`RobotSpec`] comes from code, from URDF and SRDF, from MJCF or from TOML. Joint order is the
 //! client's; whoever wants another order or a subset asks for it by name and gets a checked
 //! [`JointMap`].
 
 mod error;
+mod links;
 mod map;
 mod mjcf;
+mod pose;
 mod srdf;
 mod urdf;
 mod xml;
 
 pub use error::{Lists, RobotError};
+pub use links::{Link, MAX_LINKS, Point};
 pub use map::JointMap;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +59,12 @@ pub struct RobotSpec {
     /// The joints with one coordinate each, in the client's order.
     #[serde(default)]
     pub joints: Vec<Joint>,
+    /// The rigid bodies that the joints move, parents first; none where only names are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    /// Places on the links that have names, which contacts may refer to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<Point>,
 }
 
 /// A joint with one coordinate.
@@ -182,6 +192,8 @@ impl RobotSpec {
             mass: None,
             contacts: Vec::new(),
             joints: Vec::new(),
+            links: Vec::new(),
+            points: Vec::new(),
         }
     }
 
@@ -215,6 +227,9 @@ impl RobotSpec {
     /// Reads a URDF file. Joints come in document order (see
     /// [`with_joint_order`](Self::with_joint_order)); fixed and floating ones are left out, mimics are
     /// kept. Homing is 0 or the nearest limit; mass is the sum over the links that state one.
+    ///
+    /// Links come as they are carried, points from the sphere that is all a link collides with. There are none where
+    /// no joint names a parent and a child.
     pub fn from_urdf(path: impl AsRef<Path>) -> Result<Self, RobotError> {
         let path = path.as_ref();
         urdf::parse(&read_text(path)?, &path.display().to_string())
@@ -228,6 +243,10 @@ impl RobotSpec {
     /// Reads an MJCF file and what it includes. Hinge and slide joints come in the order of `qpos`;
     /// free and ball joints are left out. Homing is the key "home", else the first key, else each
     /// joint's `ref` or its nearest limit. Mass is the sum over all bodies, where each states its own.
+    ///
+    /// Links are the bodies that joints move or that carry them, points their sites and the primitive geoms with
+    /// names. A body without an inertial weighs what its primitive geoms do; meshes leave its mass open. There are no
+    /// links where the robot has ball joints.
     pub fn from_mjcf(path: impl AsRef<Path>) -> Result<Self, RobotError> {
         let path = path.as_ref();
         mjcf::parse(&read_text(path)?, Some(path))
@@ -277,10 +296,16 @@ impl RobotSpec {
         self
     }
 
-    /// Puts the joints in the client's order, leaving out those it does not name.
+    /// Puts the joints in the client's order, leaving out those it does not name: what they move is fixed where it
+    /// is at their homing.
     pub fn with_joint_order(mut self, names: &[impl AsRef<str>]) -> Result<Self, RobotError> {
         let map = self.joint_map(names)?;
-        self.joints = map.indices().iter().map(|&joint| self.joints[joint].clone()).collect();
+        let all = self.joints.clone();
+        self.joints = map.indices().iter().map(|&joint| all[joint].clone()).collect();
+        let kept: HashSet<usize> = map.indices().iter().copied().collect();
+        for (_, joint) in (0..).zip(&all).filter(|(index, _)| !kept.contains(index)) {
+            self.lock(joint);
+        }
         Ok(self)
     }
 
@@ -289,7 +314,7 @@ impl RobotSpec {
         self.joints.iter().map(|joint| joint.name.as_str())
     }
 
-    /// Checks names, counts, limits and homing.
+    /// Checks names, counts, limits, homing, links and points.
     pub fn validate(&self) -> Result<(), RobotError> {
         check_names("robot", [self.name.as_str()], 1)?;
         check_names("joint", self.joint_names(), MAX_JOINTS)?;
@@ -297,7 +322,8 @@ impl RobotSpec {
         if let Some(mass) = self.mass.filter(|mass| !(mass.is_finite() && *mass > 0.0)) {
             return Err(RobotError::Mass { mass });
         }
-        self.joints.iter().try_for_each(Joint::validate)
+        self.joints.iter().try_for_each(Joint::validate)?;
+        self.validate_links()
     }
 }
 
@@ -491,6 +517,14 @@ mod tests {
             "mass",
             "geom",
             "include",
+            "site",
+            "body",
+            "freejoint",
+            "inertia",
+            "origin",
+            "axis",
+            "parent",
+            "child",
         ]);
         let name = prop::sample::select(vec![
             "name",
@@ -506,10 +540,40 @@ mod tests {
             "ref",
             "file",
             "angle",
+            "link",
+            "axis",
+            "pos",
+            "quat",
+            "euler",
+            "fromto",
+            "size",
+            "diaginertia",
+            "ixx",
+            "xyz",
         ]);
         let value = prop::sample::select(vec![
-            "a", "b", "main", "home", "revolute", "slide", "ball", "0", "1 2", "-1e400", "nan", "9 -9", "",
+            "a",
+            "b",
+            "main",
+            "home",
+            "revolute",
+            "slide",
+            "ball",
+            "0",
+            "1 2",
+            "-1e400",
+            "nan",
+            "9 -9",
+            "",
             "é",
+            "1",
+            "1e308",
+            "fixed",
+            "capsule",
+            "0 0 1",
+            "1e308 1 1e308",
+            "1 0 0 0",
+            "0 0 0 1 1 1",
         ]);
         let attributes = prop::collection::btree_map(name, value, 0..4);
         let open = (tag, attributes).prop_map(|(tag, attributes)| {

@@ -101,6 +101,22 @@ pub enum RobotError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A link's numbers contradict each other, or those of the other links.
+    #[error("link {link:?}: {problem}")]
+    Link {
+        /// The link.
+        link: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A point that is nowhere.
+    #[error("point {point:?}: {problem}")]
+    Point {
+        /// The point.
+        point: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// Joints asked for that the robot does not have.
     #[error("no joint {}{}; {lists}", quoted(unknown), hint(unknown, &lists.known))]
     UnknownJoints {

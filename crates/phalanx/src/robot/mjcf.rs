@@ -1,8 +1,13 @@
 //! MJCF: MuJoCo's models, with includes, default classes and keyframes.
 
+mod geometry;
+
 use super::error::quoted;
+use super::links::{Link, Point};
+use super::pose::Pose;
 use super::xml::Element;
 use super::{Joint, JointKind, JointLimits, RobotError, RobotSpec, read_text};
+use geometry::Compiler;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -22,20 +27,23 @@ pub(super) fn parse(text: &str, path: Option<&Path>) -> Result<RobotSpec, RobotE
 
     let mut model = Model::new(&root)?;
     for world in root.all("worldbody") {
-        model.bodies(world, MAIN)?;
+        model.bodies(Member { element: world, class: MAIN, frame: Pose::HERE }, None)?;
     }
-    let mut slots = model.slots;
-    keyframe(&root, &mut slots)?;
-    let joints = slots.into_iter().filter_map(|slot| match slot {
+    keyframe(&root, &mut model.slots)?;
+    let (links, points) = model.links();
+    let joints = model.slots.into_iter().filter_map(|slot| match slot {
         Slot::Joint(joint) => Some(joint),
         Slot::Free | Slot::Ball => None,
     });
-    RobotSpec {
+    let mut robot = RobotSpec {
         joints: joints.collect(),
         mass: model.mass.filter(|&mass| mass > 0.0),
+        links,
+        points,
         ..RobotSpec::empty(root.attribute("model").filter(|name| !name.is_empty()))
-    }
-    .checked()
+    };
+    robot.leave_out_scenery();
+    robot.checked()
 }
 
 /// Replaces every `<include>` by the elements of the file it names.
@@ -101,13 +109,25 @@ impl Slot {
 
 /// What is known of the model while its bodies are walked.
 struct Model<'a> {
-    radians: bool,
+    compiler: Compiler,
     autolimits: bool,
     classes: BTreeMap<&'a str, Class<'a>>,
     slots: Vec<Slot>,
     /// `None` once a body's mass follows from shapes, which are not read here.
     mass: Option<f64>,
     fixed_mass: bool,
+    links: Vec<Link>,
+    /// Sites, which come before geoms of the same name.
+    sites: Vec<Point>,
+    geoms: Vec<Point>,
+}
+
+/// An element of a body, the default class that holds for it, and the frame it is given in.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    element: &'a Element,
+    class: &'a str,
+    frame: Pose,
 }
 
 /// A default class: elements whose attributes its members inherit.
@@ -120,16 +140,19 @@ struct Class<'a> {
 impl<'a> Model<'a> {
     fn new(root: &'a Element) -> Result<Self, RobotError> {
         let mut model = Self {
-            radians: false,
+            compiler: Compiler::default(),
             autolimits: true,
             classes: BTreeMap::from([(MAIN, Class::default())]),
             slots: Vec::new(),
             mass: Some(0.0),
             fixed_mass: false,
+            links: Vec::new(),
+            sites: Vec::new(),
+            geoms: Vec::new(),
         };
         for compiler in root.all("compiler") {
             let set = |name, value| compiler.attribute(name).map(|text| text == value);
-            model.radians = set("angle", "radian").unwrap_or(model.radians);
+            model.compiler.read(compiler)?;
             model.autolimits = set("autolimits", "true").unwrap_or(model.autolimits);
             if let Some(total) = compiler.number("settotalmass")?.filter(|&mass| mass > 0.0) {
                 (model.mass, model.fixed_mass) = (Some(total), true);
@@ -169,13 +192,18 @@ impl<'a> Model<'a> {
     }
 
     /// An element's own attribute, or the nearest default for it.
-    fn attribute(
+    fn attribute(&self, member: Member<'a>, name: &str) -> Result<Option<&'a str>, RobotError> {
+        Ok(self.first_of(member, &[name])?.map(|(_, value)| value))
+    }
+
+    /// The first of several attributes that the element itself has, or else its nearest class that has one.
+    fn first_of<'n>(
         &self,
-        element: &'a Element,
-        class: &'a str,
-        name: &str,
-    ) -> Result<Option<&'a str>, RobotError> {
-        if let Some(own) = element.attribute(name) {
+        Member { element, class, .. }: Member<'a>,
+        names: &[&'n str],
+    ) -> Result<Option<(&'n str, &'a str)>, RobotError> {
+        let of = |from: &'a Element| names.iter().find_map(|&name| Some((name, from.attribute(name)?)));
+        if let Some(own) = of(element) {
             return Ok(Some(own));
         }
         let mut next = Some(element.attribute("class").unwrap_or(class));
@@ -184,37 +212,44 @@ impl<'a> Model<'a> {
                 let known = quoted(self.classes.keys());
                 return Err(element.error(format!("default class {class:?} is unknown; there are {known}")));
             };
-            let same_tag = elements.iter().rev().filter(|default| default.tag == element.tag);
-            if let Some(value) = same_tag.filter_map(|default| default.attribute(name)).next() {
-                return Ok(Some(value));
+            let same_tag = elements.iter().rev().copied().filter(|default| default.tag == element.tag);
+            if let Some(found) = same_tag.filter_map(of).next() {
+                return Ok(Some(found));
             }
             next = *parent;
         }
         Ok(None)
     }
 
-    /// The child bodies of `owner`, depth first.
-    fn bodies(&mut self, owner: &'a Element, class: &'a str) -> Result<(), RobotError> {
-        let mut members = Vec::new();
-        flatten(owner, class, &mut members);
-        for (body, class) in members.into_iter().filter(|(member, _)| member.tag == "body") {
-            self.body(body, body.attribute("childclass").unwrap_or(class))?;
+    /// The child bodies of `owner`, depth first; `link` is the owner's own.
+    fn bodies(&mut self, owner: Member<'a>, link: Option<usize>) -> Result<(), RobotError> {
+        for member in self.members(owner)? {
+            if member.element.tag == "body" {
+                let class = member.element.attribute("childclass").unwrap_or(member.class);
+                self.body(Member { class, ..member }, link)?;
+            }
         }
         Ok(())
     }
 
     /// A body's own joints come before those of its child bodies, wherever they stand in the text.
-    fn body(&mut self, body: &'a Element, class: &'a str) -> Result<(), RobotError> {
-        let mut members = Vec::new();
-        flatten(body, class, &mut members);
-        for &(member, class) in &members {
-            match member.tag.as_str() {
-                "joint" => self.slots.push(self.joint(member, class)?),
+    fn body(&mut self, body: Member<'a>, parent: Option<usize>) -> Result<(), RobotError> {
+        let at = body.frame * self.pose(body)?;
+        let inside = Member { frame: Pose::HERE, ..body };
+        let members = self.members(inside)?;
+        let mut joints = Vec::new();
+        for &member in &members {
+            match member.element.tag.as_str() {
+                "joint" => {
+                    let slot = self.joint(member)?;
+                    joints.extend(self.motion(member, &slot)?);
+                    self.slots.push(slot);
+                }
                 "freejoint" => self.slots.push(Slot::Free),
                 tag if GENERATORS.contains(&tag) => {
-                    return Err(
-                        member.error("MuJoCo generates bodies here; read what mj_saveLastXML writes instead")
-                    );
+                    return Err(member
+                        .element
+                        .error("MuJoCo generates bodies here; read what mj_saveLastXML writes instead"));
                 }
                 _ => {}
             }
@@ -224,25 +259,28 @@ impl<'a> Model<'a> {
         {
             self.mass = self.body_mass(&members)?.map(|mass| sum + mass);
         }
-        self.bodies(body, class)
+        let link = self.link(body.element, at, parent, joints, &members)?;
+        self.points(&members, link)?;
+        self.bodies(inside, Some(link))
     }
 
     /// From the inertial, or from geoms that all state their mass.
-    fn body_mass(&self, members: &[(&'a Element, &'a str)]) -> Result<Option<f64>, RobotError> {
-        if let Some((inertial, _)) = members.iter().find(|(member, _)| member.tag == "inertial") {
-            return inertial.number("mass");
+    fn body_mass(&self, members: &[Member<'a>]) -> Result<Option<f64>, RobotError> {
+        if let Some(inertial) = members.iter().find(|member| member.element.tag == "inertial") {
+            return inertial.element.number("mass");
         }
         let mut sum = 0.0;
-        for &(geom, class) in members.iter().filter(|(member, _)| member.tag == "geom") {
-            let Some(text) = self.attribute(geom, class, "mass")? else { return Ok(None) };
-            let [mass] = geom.numbers_in("mass", text)?;
+        for &geom in members.iter().filter(|member| member.element.tag == "geom") {
+            let Some(text) = self.attribute(geom, "mass")? else { return Ok(None) };
+            let [mass] = geom.element.numbers_in("mass", text)?;
             sum += mass;
         }
         Ok(Some(sum))
     }
 
-    fn joint(&self, element: &'a Element, class: &'a str) -> Result<Slot, RobotError> {
-        let attribute = |name: &str| self.attribute(element, class, name);
+    fn joint(&self, member: Member<'a>) -> Result<Slot, RobotError> {
+        let element = member.element;
+        let attribute = |name: &str| self.attribute(member, name);
         let hinge = match attribute("type")?.unwrap_or("hinge") {
             "free" => return Ok(Slot::Free),
             "ball" => return Ok(Slot::Ball),
@@ -253,7 +291,7 @@ impl<'a> Model<'a> {
         let Some(name) = element.attribute("name") else {
             return Err(element.error("a joint without a name; name it, so that it can be commanded"));
         };
-        let scale = if hinge && !self.radians { std::f64::consts::PI / 180.0 } else { 1.0 };
+        let scale = if hinge { self.compiler.angle() } else { 1.0 };
         let pair = |name: &str, limited: &str| -> Result<Option<[f64; 2]>, RobotError> {
             let Some(text) = attribute(name)? else { return Ok(None) };
             let holds = match attribute(limited)? {
@@ -272,10 +310,7 @@ impl<'a> Model<'a> {
             velocity: None,
             effort: effort.map(|[low, high]| low.abs().max(high.abs())),
         });
-        let reference = match attribute("ref")? {
-            Some(text) => element.numbers_in::<1>("ref", text)?[0] * scale,
-            None => 0.0,
-        };
+        let reference = self.number(member, "ref")?.unwrap_or(0.0) * scale;
         let kind = match (hinge, range) {
             (false, _) => JointKind::Prismatic,
             (true, Some(_)) => JointKind::Revolute,
@@ -283,15 +318,25 @@ impl<'a> Model<'a> {
         };
         Ok(Slot::Joint(Joint::new(name, kind, limits, reference)))
     }
-}
 
-/// The members of a body with the class that holds for them; frames only group, so they vanish.
-fn flatten<'a>(owner: &'a Element, class: &'a str, members: &mut Vec<(&'a Element, &'a str)>) {
-    for child in &owner.children {
-        match child.tag.as_str() {
-            "frame" => flatten(child, child.attribute("childclass").unwrap_or(class), members),
-            _ => members.push((child, class)),
+    /// The members of a body or a frame; frames inside only move and class what they hold, so they vanish.
+    fn members(&self, owner: Member<'a>) -> Result<Vec<Member<'a>>, RobotError> {
+        let mut members = Vec::new();
+        self.flatten(owner, &mut members)?;
+        Ok(members)
+    }
+
+    fn flatten(&self, owner: Member<'a>, members: &mut Vec<Member<'a>>) -> Result<(), RobotError> {
+        for element in &owner.element.children {
+            let child = Member { element, ..owner };
+            if element.tag == "frame" {
+                let class = element.attribute("childclass").unwrap_or(owner.class);
+                self.flatten(Member { class, frame: owner.frame * self.pose(child)?, ..child }, members)?;
+            } else {
+                members.push(child);
+            }
         }
+        Ok(())
     }
 }
 

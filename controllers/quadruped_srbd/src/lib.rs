@@ -1,0 +1,4 @@
+//! Quadrupeds that walk: predictive control of a single rigid body.
+#![forbid(unsafe_code)]
+
+pub mod tree;
