@@ -17,6 +17,10 @@ const MAIN: &str = "main";
 /// Elements that MuJoCo expands while compiling; their bodies and joints are not in the text.
 const GENERATORS: [&str; 4] = ["attach", "replicate", "composite", "flexcomp"];
 
+/// Elements that drive a joint. MuJoCo keeps one set of defaults for all of them.
+const ACTUATORS: [&str; 7] =
+    ["general", "motor", "position", "velocity", "intvelocity", "damper", "cylinder"];
+
 /// `path` is `None` for a model given as text, which has no folder to include from.
 pub(super) fn parse(text: &str, path: Option<&Path>) -> Result<RobotSpec, RobotError> {
     let file = path.map_or("<text>".into(), |path| path.display().to_string());
@@ -29,6 +33,12 @@ pub(super) fn parse(text: &str, path: Option<&Path>) -> Result<RobotSpec, RobotE
     for world in root.all("worldbody") {
         model.bodies(Member { element: world, class: MAIN, frame: Pose::HERE }, None)?;
     }
+    for actuators in root.all("actuator") {
+        for element in actuators.children.iter().filter(|child| ACTUATORS.contains(&child.tag.as_str())) {
+            model.drive(Member { element, class: MAIN, frame: Pose::HERE })?;
+        }
+    }
+    model.limit_efforts();
     keyframe(&root, &mut model.slots)?;
     let (links, points) = model.links();
     let joints = model.slots.into_iter().filter_map(|slot| match slot {
@@ -116,6 +126,8 @@ struct Model<'a> {
     /// `None` once a body's mass follows from shapes, which are not read here.
     mass: Option<f64>,
     fixed_mass: bool,
+    /// What all motors of a joint give together, by its name; infinite where one has no limit.
+    drives: BTreeMap<&'a str, f64>,
     links: Vec<Link>,
     /// Sites, which come before geoms of the same name.
     sites: Vec<Point>,
@@ -146,6 +158,7 @@ impl<'a> Model<'a> {
             slots: Vec::new(),
             mass: Some(0.0),
             fixed_mass: false,
+            drives: BTreeMap::new(),
             links: Vec::new(),
             sites: Vec::new(),
             geoms: Vec::new(),
@@ -212,7 +225,9 @@ impl<'a> Model<'a> {
                 let known = quoted(self.classes.keys());
                 return Err(element.error(format!("default class {class:?} is unknown; there are {known}")));
             };
-            let same_tag = elements.iter().rev().copied().filter(|default| default.tag == element.tag);
+            let kind = |tag: &'a str| if ACTUATORS.contains(&tag) { ACTUATORS[0] } else { tag };
+            let same_tag =
+                elements.iter().rev().copied().filter(|default| kind(&default.tag) == kind(&element.tag));
             if let Some(found) = same_tag.filter_map(of).next() {
                 return Ok(Some(found));
             }
@@ -292,17 +307,8 @@ impl<'a> Model<'a> {
             return Err(element.error("a joint without a name; name it, so that it can be commanded"));
         };
         let scale = if hinge { self.compiler.angle() } else { 1.0 };
-        let pair = |name: &str, limited: &str| -> Result<Option<[f64; 2]>, RobotError> {
-            let Some(text) = attribute(name)? else { return Ok(None) };
-            let holds = match attribute(limited)? {
-                Some("true") => true,
-                Some("false") => false,
-                _ => self.autolimits,
-            };
-            Ok(if holds { Some(element.numbers_in(name, text)?) } else { None })
-        };
-        let range = pair("range", "limited")?.map(|range| range.map(|bound| bound * scale));
-        let effort = pair("actuatorfrcrange", "actuatorfrclimited")?;
+        let range = self.range(member, "range", "limited")?.map(|range| range.map(|bound| bound * scale));
+        let effort = self.range(member, "actuatorfrcrange", "actuatorfrclimited")?;
         let [lower, upper] = range.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
         let limits = (range.is_some() || effort.is_some()).then(|| JointLimits {
             lower,
@@ -317,6 +323,51 @@ impl<'a> Model<'a> {
             (true, None) => JointKind::Continuous,
         };
         Ok(Slot::Joint(Joint::new(name, kind, limits, reference)))
+    }
+
+    /// A range of two numbers, if it holds.
+    fn range(&self, member: Member<'a>, name: &str, limited: &str) -> Result<Option<[f64; 2]>, RobotError> {
+        let Some(text) = self.attribute(member, name)? else { return Ok(None) };
+        let holds = match self.attribute(member, limited)? {
+            Some("true") => true,
+            Some("false") => false,
+            _ => self.autolimits,
+        };
+        Ok(if holds { Some(member.element.numbers_in(name, text)?) } else { None })
+    }
+
+    /// Notes what an actuator gives to its joint at most.
+    fn drive(&mut self, actuator: Member<'a>) -> Result<(), RobotError> {
+        let Some(joint) = actuator.element.attribute("joint") else { return Ok(()) };
+        let force = match self.range(actuator, "forcerange", "forcelimited")? {
+            // A motor's force is its control.
+            None if actuator.element.tag == "motor" => self.range(actuator, "ctrlrange", "ctrllimited")?,
+            force => force,
+        };
+        let gear = match self.attribute(actuator, "gear")? {
+            Some(text) => actuator.element.list_in("gear", text)?.first().copied().unwrap_or(1.0),
+            None => 1.0,
+        };
+        let most = force.map_or(f64::INFINITY, |[low, high]| low.abs().max(high.abs()) * gear.abs());
+        *self.drives.entry(joint).or_default() += most;
+        Ok(())
+    }
+
+    /// A joint gives what its motors give, and no more than it can itself.
+    fn limit_efforts(&mut self) {
+        for slot in &mut self.slots {
+            let Slot::Joint(joint) = slot else { continue };
+            let Some(&most) = self.drives.get(joint.name.as_str()).filter(|most| most.is_finite()) else {
+                continue;
+            };
+            let limits = joint.limits.get_or_insert(JointLimits {
+                lower: f64::NEG_INFINITY,
+                upper: f64::INFINITY,
+                velocity: None,
+                effort: None,
+            });
+            limits.effort = Some(limits.effort.map_or(most, |own| own.min(most)));
+        }
     }
 
     /// The members of a body or a frame; frames inside only move and class what they hold, so they vanish.
@@ -422,6 +473,27 @@ mod tests {
         assert_eq!(wag.kind, JointKind::Prismatic);
         assert_eq!(wag.limits.unwrap().upper, 0.2);
         assert_eq!(curl.limits.unwrap().lower, f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn motors_limit_what_their_joints_give() {
+        let with = |defaults: &str, actuators: &str| {
+            let text = DOG.replacen("<default>", &format!("<default>{defaults}"), 1);
+            let text = text.replace("</mujoco>", &format!("<actuator>{actuators}</actuator></mujoco>"));
+            let joints = parse(&text, None).unwrap().joints;
+            joints.iter().map(|joint| joint.limits.and_then(|limits| limits.effort)).collect::<Vec<_>>()
+        };
+        assert_eq!(with("", ""), [None, Some(24.0), Some(24.0), Some(24.0)]);
+        let geared =
+            "<motor joint='hip' ctrlrange='-2 3' gear='10'/><position joint='knee' forcerange='-50 50'/>";
+        assert_eq!(with("", geared), [Some(30.0), Some(24.0), Some(24.0), Some(24.0)]);
+        let inherited = "<general joint='hip'/><motor joint='wag' class='weak'/><motor joint='curl'/>";
+        let defaults =
+            "<default class='weak'><motor forcerange='-1 1'/></default><position forcerange='-7 7'/>";
+        assert_eq!(with(defaults, inherited), [Some(7.0), Some(24.0), Some(1.0), Some(7.0)]);
+        let two = "<motor joint='hip' forcerange='-1 1'/><motor joint='hip' forcerange='-2 2'/>";
+        assert_eq!(with("", two)[0], Some(3.0));
+        assert_eq!(with("", &format!("{two}<motor joint='hip'/>"))[0], None, "one of them has no limit");
     }
 
     #[test]
