@@ -11,12 +11,14 @@
 //! compiles it for the type's instruction set; whatever is called from there must be inlined into it
 //! (`#[inline(always)]`), or enter again itself.
 
+mod abreast;
 mod elementary;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions; x86.rs says what makes each sound")]
 mod x86;
 
+pub use abreast::{Abreast, Masks};
 pub use scalar::Fused;
 
 use std::{
@@ -74,6 +76,10 @@ pub trait Real:
     fn round(self) -> Self;
     /// 2 to the power of a whole number between −120 and 120.
     fn exp2_whole(self) -> Self;
+    /// With the other sign where another number, a whole one of magnitude below 2²¹, is odd.
+    fn negated_where_odd(self, whole: Self) -> Self;
+    /// Of a positive normal number, `m` and `e`: it is m · 2^e, 1 ≤ m < 2.
+    fn split(self) -> (Self, Self);
     /// Runs a job compiled for this type's instruction set.
     fn enter<J: Job>(job: J) -> J::Out;
 
@@ -118,7 +124,8 @@ pub trait Real:
         (self * Self::zero()).le(Self::zero())
     }
 
-    /// Sine and cosine, to about 2 units in the last place for angles below 10⁵ (in single precision 10²); 0 and 1 beyond 10⁵.
+    /// Sine and cosine, to about 2 units in the last place (in single precision: of 1) for angles below 10⁵ (in single
+    /// precision 10²); 0 and 1 beyond 10⁵.
     #[inline(always)]
     fn sin_cos(self) -> (Self, Self) {
         elementary::sin_cos(self)
@@ -129,10 +136,20 @@ pub trait Real:
     fn exp(self) -> Self {
         elementary::exp(self)
     }
+
+    /// Natural logarithm of a positive normal number, to about 2 units in the last place; for what is smaller, negative
+    /// or NaN that of the least one, for infinity that of the greatest.
+    #[inline(always)]
+    fn ln(self) -> Self {
+        elementary::ln(self)
+    }
 }
 
 /// A truth value per lane.
 pub trait Mask: Copy + Debug + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self> {
+    /// How many problems at once.
+    const LANES: usize;
+
     /// True in every lane, or in none.
     fn splat(value: bool) -> Self;
     /// A truth value per lane.

@@ -9,5 +9,6 @@
 
 pub mod lanes;
 pub mod model;
+pub mod mppi;
 pub mod rigid;
 pub mod vec3;

@@ -42,26 +42,44 @@ pub trait Dynamics<const NX: usize, const NU: usize>: Clone + Send + Sync + 'sta
     }
 }
 
-/// One step of Runge and Kutta's method of fourth order along `slope`, the derivative of a state by time.
+/// The derivative of a state by time. A closure will do for one lane, but a compiler does not inline a closure that is
+/// called four times, and what is not inlined is not compiled for the instruction set of its number: for lanes, write a
+/// type with `#[inline(always)]` on `at`.
+pub trait Slope<T, const NX: usize> {
+    /// At a state.
+    fn at(&self, x: &[T; NX]) -> [T; NX];
+}
+
+impl<T, const NX: usize, F: Fn(&[T; NX]) -> [T; NX]> Slope<T, NX> for F {
+    #[inline(always)]
+    fn at(&self, x: &[T; NX]) -> [T; NX] {
+        self(x)
+    }
+}
+
+/// One step of Runge and Kutta's method of fourth order along a slope.
 #[inline(always)]
-pub fn rk4<T: Number, const NX: usize>(x: &[T; NX], dt: f64, slope: impl Fn(&[T; NX]) -> [T; NX]) -> [T; NX] {
-    let along = |k: &[T; NX], h: f64| {
-        let mut moved = *x;
-        for i in 0..NX {
-            moved[i] = k[i].mul_add(T::constant(h), x[i]);
-        }
-        moved
-    };
-    let k1 = slope(x);
-    let k2 = slope(&along(&k1, 0.5 * dt));
-    let k3 = slope(&along(&k2, 0.5 * dt));
-    let k4 = slope(&along(&k3, dt));
+pub fn rk4<T: Number, const NX: usize>(x: &[T; NX], dt: f64, slope: impl Slope<T, NX>) -> [T; NX] {
+    let k1 = slope.at(x);
+    let k2 = slope.at(&ahead(x, &k1, 0.5 * dt));
+    let k3 = slope.at(&ahead(x, &k2, 0.5 * dt));
+    let k4 = slope.at(&ahead(x, &k3, dt));
     let mut next = *x;
     for i in 0..NX {
         let sum = (k2[i] + k3[i]).mul_add(T::constant(2.0), k1[i] + k4[i]);
         next[i] = sum.mul_add(T::constant(dt / 6.0), x[i]);
     }
     next
+}
+
+/// `x + h · k`
+#[inline(always)]
+fn ahead<T: Number, const NX: usize>(x: &[T; NX], k: &[T; NX], h: f64) -> [T; NX] {
+    let mut moved = *x;
+    for i in 0..NX {
+        moved[i] = k[i].mul_add(T::constant(h), x[i]);
+    }
+    moved
 }
 
 #[cfg(test)]

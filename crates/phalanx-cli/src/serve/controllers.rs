@@ -4,6 +4,7 @@ use crate::fail::Failure;
 use phalanx::{Controller, Entry};
 use phalanx_echo::Echo;
 use phalanx_faulty::{Faulty, Saboteur};
+use phalanx_mppi::Mppi;
 use std::path::{Path, PathBuf};
 
 /// What programs on PATH that are controllers begin with.
@@ -13,12 +14,19 @@ const PREFIX: &str = "phalanx-";
 const PYTHON: &str = "PHALANX_PYTHON";
 
 /// The controllers this executable hosts.
-pub fn builtins() -> [Entry; 2] {
-    [Entry::threaded::<Echo>("echo"), Entry::probed::<Faulty, Saboteur>("faulty")]
+pub fn builtins() -> [Entry; 3] {
+    [
+        Entry::threaded::<Echo>("echo"),
+        Entry::probed::<Faulty, Saboteur>("faulty"),
+        Entry::threaded::<Mppi>("mppi"),
+    ]
 }
 
 /// Those worth telling about, and what they do; the other is for tests.
-const TOLD: [(&str, &str); 1] = [("echo", "commands what it sees; for tests and benches")];
+const TOLD: [(&str, &str); 2] = [
+    ("echo", "commands what it sees; for tests and benches"),
+    ("mppi", "tries many plans at once (model predictive path integral); no derivatives, any cost"),
+];
 
 /// All controllers that go by a name alone, and what they do.
 pub fn known() -> Vec<(String, String)> {

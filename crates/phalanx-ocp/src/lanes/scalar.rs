@@ -4,6 +4,8 @@ use super::{Job, Mask, Real};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 impl Mask for bool {
+    const LANES: usize = 1;
+
     #[inline(always)]
     fn splat(value: bool) -> Self {
         value
@@ -131,6 +133,19 @@ macro_rules! real {
             fn exp2_whole(self) -> Self {
                 let exponent = ($get(self) as i32 + $float::MAX_EXP - 1) as $bits;
                 $of($float::from_bits(exponent << ($float::MANTISSA_DIGITS - 1)))
+            }
+            #[inline(always)]
+            fn negated_where_odd(self, whole: Self) -> Self {
+                let magic: $float = 1.5 * (1u64 << ($float::MANTISSA_DIGITS - 1)) as $float;
+                let odd = ($get(whole) + magic).to_bits() << ($bits::BITS - 1);
+                $of($float::from_bits($get(self).to_bits() ^ odd))
+            }
+            #[inline(always)]
+            fn split(self) -> (Self, Self) {
+                let (bits, digits) = ($get(self).to_bits(), $float::MANTISSA_DIGITS - 1);
+                let mantissa = bits & ((1 << digits) - 1) | (1.0 as $float).to_bits();
+                let exponent = (bits >> digits) as $float - ($float::MAX_EXP - 1) as $float;
+                ($of($float::from_bits(mantissa)), $of(exponent))
             }
             #[inline(always)]
             fn enter<J: Job>(job: J) -> J::Out {

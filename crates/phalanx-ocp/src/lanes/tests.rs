@@ -49,6 +49,10 @@ impl<T: Real> Job for All<T> {
             cos,
             a.round(),
             b.exp(),
+            (a * a).ln(),
+            a.negated_where_odd(b.round()),
+            (a * a).split().0,
+            (a * a).split().1,
         ]
     }
 }
@@ -79,10 +83,14 @@ proptest! {
             prop_assert!((sin - x.sin()).abs() < 1e-15 && (cos - x.cos()).abs() < 1e-15, "{isa:?} {x}: {sin} {cos}");
             prop_assert_eq!(round, x.round_ties_even());
             prop_assert!((exp / y.exp() - 1.0).abs() < 1e-14, "{isa:?} {y}: {exp}");
+            let ln = (x * x).ln();
+            prop_assert!((out[20] - ln).abs() < 4e-16 * ln.abs().max(0.1), "{isa:?} {x}: {} for {ln}", out[20]);
             let (x, y) = ((x / 100.0) as f32, y as f32);
             let out = &isa.visit_single(Everything(&[[x.into(), y.into(), 0.0]]))[0];
             prop_assert!((out[16] as f32 - x.sin()).abs() < 3e-7 && (out[17] as f32 - x.cos()).abs() < 3e-7, "{isa:?} {x}: {}", out[16]);
             prop_assert!((out[19] / f64::from(y).exp() - 1.0).abs() < 1e-5, "{isa:?} {y}: {}", out[19]);
+            let ln = f64::from(x * x).ln();
+            prop_assert!((out[20] - ln).abs() < 2.5e-7 * ln.abs().max(0.1), "{isa:?} {x}: {} for {ln}", out[20]);
         }
     }
 }
@@ -104,7 +112,43 @@ fn what_is_not_finite_stays_where_it_is() {
         );
         assert_eq!((out[2][16], out[2][17], out[2][19]), (0.0, 1.0, 0.0), "{isa:?}: far beyond");
         assert!(out[3].iter().all(|x| x.is_finite()));
+        assert_eq!(
+            (out[3][21], out[3][22], out[3][23]),
+            (-3.0, 1.125, 3.0),
+            "{isa:?}: -3, and 9 = 1.125 · 8"
+        );
+        assert!(out[0][20] < -700.0 && (700.0..710.0).contains(&out[1][20]), "{isa:?}: finite logarithms");
         assert_eq!(isa.lanes(), isa.visit(Width));
+    }
+}
+
+/// As [`Everything`], with numbers side by side.
+struct SideBySide<'a>(&'a [[f64; 3]]);
+
+impl Visitor for SideBySide<'_> {
+    type Out = Vec<Vec<f64>>;
+
+    fn visit<T: Real>(self) -> Self::Out {
+        let out = Everything(self.0).visit::<Abreast<T, 3>>();
+        let x = Abreast::<T, 3>::from_lanes(|lane| lane as f64).with_lane(1, -1.0);
+        assert_eq!(Abreast::<T, 3>::LANES, 3 * T::LANES);
+        assert_eq!((x.lane(1), x.lane(3 * T::LANES - 1)), (-1.0, (3 * T::LANES - 1) as f64));
+        let last = <Abreast<T, 3> as Real>::Mask::from_lanes(|lane| lane == 3 * T::LANES - 1);
+        assert!(last.any() && !last.all() && last.lane(3 * T::LANES - 1) && !last.lane(0));
+        out
+    }
+}
+
+proptest! {
+    #[test]
+    fn side_by_side_is_as_alone(numbers in prop::collection::vec(prop::array::uniform3(-90.0..90.0f64), 1..60)) {
+        for isa in Isa::available() {
+            let alone = [isa.visit(Everything(&numbers)), isa.visit_single(Everything(&numbers))].concat();
+            let beside = [isa.visit(SideBySide(&numbers)), isa.visit_single(SideBySide(&numbers))].concat();
+            for (a, b) in alone.iter().flatten().zip(beside.iter().flatten()) {
+                prop_assert!(same(*a, *b), "{isa:?}: {a} alone, {b} beside others");
+            }
+        }
     }
 }
 

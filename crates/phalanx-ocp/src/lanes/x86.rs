@@ -52,7 +52,8 @@ macro_rules! vector {
         $(#[$doc:meta])* $name:ident, $mask:ident, $raw:ident, $float:ident, $lanes:literal, $enter:ident,
         $set:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident, $fnma:ident, $sqrt:ident, $min:ident, $max:ident,
         abs: |$x:ident| $abs:expr, neg: |$y:ident| $neg:expr, compare: $compare:ident,
-        select: |$m:ident, $yes:ident, $no:ident| $select:expr, exp2: |$z:ident| $exp2:expr
+        select: |$m:ident, $yes:ident, $no:ident| $select:expr, exp2: |$z:ident| $exp2:expr,
+        bits: $and:ident, $or:ident, $xor:ident, down: |$w:ident| $down:expr, last: |$v:ident| $last:expr
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
@@ -185,6 +186,29 @@ macro_rules! vector {
                 Self(unsafe { $exp2 })
             }
             #[inline(always)]
+            fn negated_where_odd(self, whole: Self) -> Self {
+                // As in `round`, the whole part is in the lowest bits; the last one becomes a sign.
+                let magic = Self::splat(1.5 * (1u64 << ($float::MANTISSA_DIGITS - 1)) as f64);
+                let $v = (whole + magic).0;
+                // SAFETY: as all of this macro.
+                Self(unsafe { $xor(self.0, $last) })
+            }
+            #[inline(always)]
+            fn split(self) -> (Self, Self) {
+                // As `exp2_whole` backwards: a whole number in the lowest bits of a number that has no room for a
+                // fraction is added to it.
+                let digits = $float::MANTISSA_DIGITS - 1;
+                let magic = Self::splat((1u64 << digits) as f64);
+                let bias = Self::splat((1u64 << digits) as f64 + f64::from($float::MAX_EXP - 1));
+                let mask = Self::splat($float::from_bits((1 << digits) - 1).into());
+                let $w = self.0;
+                // SAFETY: as all of this macro.
+                unsafe {
+                    let exponent = Self($or($down, magic.0)) - bias;
+                    (Self($or($and(self.0, mask.0), Self::one().0)), exponent)
+                }
+            }
+            #[inline(always)]
             fn enter<J: Job>(job: J) -> J::Out {
                 // SAFETY: as all of this macro.
                 unsafe { $enter(job) }
@@ -227,7 +251,10 @@ vector!(
     neg: |x| _mm256_xor_pd(_mm256_set1_pd(-0.0), x),
     compare: _mm256_cmp_pd,
     select: |m, yes, no| _mm256_blendv_pd(no, yes, m),
-    exp2: |x| _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(x)))
+    exp2: |x| _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(x))),
+    bits: _mm256_and_pd, _mm256_or_pd, _mm256_xor_pd,
+    down: |x| _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(x))),
+    last: |x| _mm256_castsi256_pd(_mm256_slli_epi64::<63>(_mm256_castpd_si256(x)))
 );
 vector!(
     /// Eight doubles.
@@ -238,7 +265,10 @@ vector!(
     neg: |x| _mm512_xor_pd(_mm512_set1_pd(-0.0), x),
     compare: _mm512_cmp_pd_mask,
     select: |m, yes, no| _mm512_mask_blend_pd(m, no, yes),
-    exp2: |x| _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(x)))
+    exp2: |x| _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(x))),
+    bits: _mm512_and_pd, _mm512_or_pd, _mm512_xor_pd,
+    down: |x| _mm512_castsi512_pd(_mm512_srli_epi64::<52>(_mm512_castpd_si512(x))),
+    last: |x| _mm512_castsi512_pd(_mm512_slli_epi64::<63>(_mm512_castpd_si512(x)))
 );
 vector!(
     /// Eight singles.
@@ -249,7 +279,10 @@ vector!(
     neg: |x| _mm256_xor_ps(_mm256_set1_ps(-0.0), x),
     compare: _mm256_cmp_ps,
     select: |m, yes, no| _mm256_blendv_ps(no, yes, m),
-    exp2: |x| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(x)))
+    exp2: |x| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(x))),
+    bits: _mm256_and_ps, _mm256_or_ps, _mm256_xor_ps,
+    down: |x| _mm256_castsi256_ps(_mm256_srli_epi32::<23>(_mm256_castps_si256(x))),
+    last: |x| _mm256_castsi256_ps(_mm256_slli_epi32::<31>(_mm256_castps_si256(x)))
 );
 vector!(
     /// Sixteen singles.
@@ -260,7 +293,10 @@ vector!(
     neg: |x| _mm512_xor_ps(_mm512_set1_ps(-0.0), x),
     compare: _mm512_cmp_ps_mask,
     select: |m, yes, no| _mm512_mask_blend_ps(m, no, yes),
-    exp2: |x| _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(x)))
+    exp2: |x| _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(x))),
+    bits: _mm512_and_ps, _mm512_or_ps, _mm512_xor_ps,
+    down: |x| _mm512_castsi512_ps(_mm512_srli_epi32::<23>(_mm512_castps_si512(x))),
+    last: |x| _mm512_castsi512_ps(_mm512_slli_epi32::<31>(_mm512_castps_si512(x)))
 );
 
 /// Masks as AVX2 has them: a vector, of which the sign bits count.
@@ -310,6 +346,8 @@ macro_rules! vector_mask {
         }
 
         impl Mask for $name {
+            const LANES: usize = $lanes;
+
             #[inline(always)]
             fn splat(value: bool) -> Self {
                 // SAFETY: as all of the vectors.
@@ -387,6 +425,8 @@ macro_rules! bit_mask {
             }
         }
         impl Mask for $name {
+            const LANES: usize = $bits::BITS as usize;
+
             #[inline(always)]
             fn splat(value: bool) -> Self {
                 Self(if value { $bits::MAX } else { 0 })

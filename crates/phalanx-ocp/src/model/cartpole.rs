@@ -1,6 +1,6 @@
 //! A cart that slides and a pole that turns on it.
 
-use super::{Dynamics, Number, rk4};
+use super::{Dynamics, Number, Slope, rk4};
 
 /// Gravity, m/s².
 const G: f64 = 9.81;
@@ -29,13 +29,14 @@ impl CartPole {
     /// The derivative of the state by time under a force (N).
     #[inline(always)]
     pub fn slope<T: Number>(&self, &[_, angle, v, rate]: &[T; 4], force: T) -> [T; 4] {
-        let [g, length, mass] = [G, self.length, self.cart + self.pole].map(T::constant);
-        let pole = T::constant(self.pole);
-        let (s, c) = angle.sin_cos();
-        let pull = pole * length * s * rate * rate;
-        let inertia = mass - pole * c * c;
-        let cart = (force - pull + pole * g * s * c) / inertia;
-        let turn = ((force - pull) * c + mass * g * s) / (length * inertia);
+        let c = |value: f64| T::constant(value);
+        let (sin, cos) = angle.sin_cos();
+        let mass = self.cart + self.pole;
+        let push = (sin * c(-self.pole * self.length)).mul_add(rate * rate, force);
+        let inertia = (cos * c(-self.pole)).mul_add(cos, c(mass));
+        let inverse = c(1.0) / inertia;
+        let cart = (sin * c(self.pole * G)).mul_add(cos, push) * inverse;
+        let turn = push.mul_add(cos, sin * c(mass * G)) * (inverse * c(1.0 / self.length));
         [v, rate, cart, turn]
     }
 }
@@ -43,6 +44,16 @@ impl CartPole {
 impl Dynamics<4, 1> for CartPole {
     #[inline(always)]
     fn step<T: Number>(&self, x: &[T; 4], u: &[T; 1]) -> [T; 4] {
-        rk4(x, self.dt, |x| self.slope(x, u[0]))
+        rk4(x, self.dt, Pushed(self, u[0]))
+    }
+}
+
+/// A cart-pole under a force.
+struct Pushed<'a, T>(&'a CartPole, T);
+
+impl<T: Number> Slope<T, 4> for Pushed<'_, T> {
+    #[inline(always)]
+    fn at(&self, x: &[T; 4]) -> [T; 4] {
+        self.0.slope(x, self.1)
     }
 }
