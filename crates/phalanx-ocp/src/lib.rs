@@ -11,4 +11,5 @@ pub mod lanes;
 pub mod model;
 pub mod mppi;
 pub mod rigid;
+pub mod srbd;
 pub mod vec3;
