@@ -11,13 +11,15 @@ MATURIN := 1.16.0
 VENV := $(CURDIR)/.venv
 PIP := $(VENV)/bin/python -m pip -q --disable-pip-version-check
 BENCH_VENV := $(CURDIR)/.venv-bench
+MPC_VENV := $(CURDIR)/.venv-bench-mpc
+CROCODDYL_VENV := $(CURDIR)/.venv-bench-crocoddyl
 # One interpreter for every build of the extension: another would rebuild all of it.
 export PYO3_PYTHON := $(VENV)/bin/python
 
 # pip's torch, for the feature that links it.
 WITH_TORCH := PATH=$(VENV)/bin:$$PATH LIBTORCH_USE_PYTORCH=1
 
-.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel bench-python install
+.PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel bench-python bench-mpc install
 
 # 64 cart-poles, each with its own CasADi MPC; `make demo ARGS=--kill` kills a worker in the middle.
 demo: $(VENV)/demo
@@ -68,6 +70,8 @@ pytest: python
 	$(VENV)/bin/pytest
 	$(VENV)/bin/python benches/python/compare.py --smoke
 	$(VENV)/bin/python benches/python/overhead.py --smoke
+	$(CARGO) build -q -p phalanx-benches --bin mpc
+	$(VENV)/bin/python benches/python/compare_mpc.py --smoke
 	$(VENV)/bin/pytest --doctest-modules --ignore python/phalanx/_boot.py python/phalanx
 
 # Engine `tch`: the Rust crate against pip's libtorch, then a build of the package that has it.
@@ -148,6 +152,15 @@ bench-python: wheel
 	$(BENCH_VENV)/bin/python benches/python/compare.py --out
 	$(BENCH_VENV)/bin/python benches/python/overhead.py --out
 
+# The MPC kernels and what else solves their problems, in turns; Crocoddyl in an environment that fits it.
+bench-mpc:
+	$(CARGO) build --release -p phalanx-benches --bin mpc
+	$(PYTHON) -m venv $(MPC_VENV)
+	$(MPC_VENV)/bin/pip install -q --disable-pip-version-check -r benches/python/mpc/requirements.txt
+	$(PYTHON) -m venv $(CROCODDYL_VENV)
+	$(CROCODDYL_VENV)/bin/pip install -q --disable-pip-version-check -r benches/python/mpc/requirements-crocoddyl.txt
+	$(MPC_VENV)/bin/python benches/python/compare_mpc.py --out $(ARGS)
+
 # Minutes of what `make test` does for seconds.
 stress:
 	PHALANX_STRESS_SECS=180 $(CARGO) nextest run -p phalanx-faulty --test stress --no-capture
@@ -159,4 +172,4 @@ tools:
 
 clean:
 	$(CARGO) clean
-	rm -rf $(VENV) $(BENCH_VENV) python/phalanx/bin python/phalanx/*.so
+	rm -rf $(VENV) $(BENCH_VENV) $(MPC_VENV) $(CROCODDYL_VENV) python/phalanx/bin python/phalanx/*.so

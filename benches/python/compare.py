@@ -22,22 +22,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from common import (
-    REPOSITORY,
-    Line,
-    adopt,
-    die_with_parent,
-    heading,
-    machine,
-    median,
-    numbers,
-    percentiles,
-    phalanx_bench,
-    record,
-    sweep,
-    table,
-    timed,
-)
+from common import adopt, machine, numbers, phalanx_bench, sweep, timed
+from pages import REPOSITORY, Line, die_with_parent, heading, median, percentiles, record, table
 from rivals import PIP, PROGRAMS, Case
 
 #: Ours is to be so many times faster than every rival at so many rows.
@@ -106,7 +92,7 @@ def compare(options: argparse.Namespace) -> int:
     print(page)
     if options.out:
         rest = {"lines": lines, "missing": missing, "floors": [line["floor"] for line in floors]}
-        folder = record(options.out, "compare", where, load, page, **rest)
+        folder = record(options.out, "python/compare", where, load, page, **rest)
         print(f"written to {folder}", file=sys.stderr)
     return 0
 

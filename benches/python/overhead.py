@@ -20,20 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import phalanx as px
-from common import (
-    REPOSITORY,
-    ROBOT,
-    SPIN_US,
-    Line,
-    heading,
-    machine,
-    median,
-    percentiles,
-    phalanx_bench,
-    record,
-    table,
-    timed,
-)
+from common import ROBOT, SPIN_US, machine, phalanx_bench, timed
+from pages import REPOSITORY, Line, heading, median, percentiles, record, table
 from rivals.ours import Null
 
 EXAMPLES = REPOSITORY / "python" / "examples"
@@ -86,7 +74,7 @@ def main() -> int:
     page = heading("What Python adds to Phalanx", where, load, floor) + text(figures)
     print(json.dumps({**figures, "machine": where}) if options.json else page)
     if options.out:
-        folder = record(options.out, "overhead", where, load, page, **figures)
+        folder = record(options.out, "python/overhead", where, load, page, **figures)
         print(f"written to {folder}", file=sys.stderr)
     return 0
 

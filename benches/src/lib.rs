@@ -9,6 +9,7 @@
 
 pub mod family;
 pub mod measure;
+pub mod mpc;
 pub mod pairs;
 
 use std::fmt;

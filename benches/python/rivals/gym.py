@@ -7,9 +7,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from common import COMMAND, STATE, Array, Rows, die_with_parent, shares
+from common import COMMAND, STATE, Array, Rows, shares
 from gymnasium.spaces import Box
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from pages import die_with_parent
 
 from . import Case, Design
 

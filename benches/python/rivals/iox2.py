@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import COMMAND, STATE, Array, Rows, die_with_parent
+from common import COMMAND, STATE, Array, Rows
+from pages import die_with_parent
 
 from . import Case, Design
 from .pipes import Processes

@@ -7,7 +7,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
-from common import COMMAND, STATE, Array, Rows, die_with_parent, shares
+from common import COMMAND, STATE, Array, Rows, shares
+from pages import die_with_parent
 
 from . import Case, Design
 

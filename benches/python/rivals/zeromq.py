@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import zmq
-from common import COMMAND, STATE, Array, Rows, die_with_parent
+from common import COMMAND, STATE, Array, Rows
+from pages import die_with_parent
 
 from . import Case, Design
 from .pipes import Processes
