@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 #![allow(clippy::needless_range_loop, reason = "indices are what formulas over matrices are written in")]
 
+pub mod ddp;
 pub mod lanes;
 pub mod model;
 pub mod mppi;

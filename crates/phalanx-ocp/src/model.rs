@@ -2,9 +2,12 @@
 
 mod cartpole;
 mod number;
+mod quadrotor;
+pub mod se3;
 
 pub use cartpole::CartPole;
 pub use number::{Dual, Number};
+pub use quadrotor::{Quadrotor, Rotor};
 
 /// How a system of `NX` states moves under `NU` inputs from one node of the horizon to the next.
 pub trait Dynamics<const NX: usize, const NU: usize>: Clone + Send + Sync + 'static {

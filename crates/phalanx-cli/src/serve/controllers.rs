@@ -2,9 +2,11 @@
 
 use crate::fail::Failure;
 use phalanx::{Controller, Entry};
+use phalanx_cartpole::CartPoleMpc;
 use phalanx_echo::Echo;
 use phalanx_faulty::{Faulty, Saboteur};
 use phalanx_mppi::Mppi;
+use phalanx_quadrotor::QuadrotorMpc;
 use std::path::{Path, PathBuf};
 
 /// What programs on PATH that are controllers begin with.
@@ -14,18 +16,22 @@ const PREFIX: &str = "phalanx-";
 const PYTHON: &str = "PHALANX_PYTHON";
 
 /// The controllers this executable hosts.
-pub fn builtins() -> [Entry; 3] {
+pub fn builtins() -> [Entry; 5] {
     [
         Entry::threaded::<Echo>("echo"),
         Entry::probed::<Faulty, Saboteur>("faulty"),
+        Entry::group::<CartPoleMpc>("cartpole"),
         Entry::threaded::<Mppi>("mppi"),
+        Entry::group::<QuadrotorMpc>("quadrotor"),
     ]
 }
 
 /// Those worth telling about, and what they do; the other is for tests.
-const TOLD: [(&str, &str); 2] = [
+const TOLD: [(&str, &str); 4] = [
     ("echo", "commands what it sees; for tests and benches"),
+    ("cartpole", "swings a pole up and moves its cart (differential dynamic programming)"),
     ("mppi", "tries many plans at once (model predictive path integral); no derivatives, any cost"),
+    ("quadrotor", "flies a quadrotor to where it is to be (differential dynamic programming)"),
 ];
 
 /// All controllers that go by a name alone, and what they do.
