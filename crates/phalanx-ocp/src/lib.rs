@@ -9,6 +9,7 @@
 
 pub mod ddp;
 pub mod lanes;
+pub mod lq;
 pub mod model;
 pub mod mppi;
 pub mod rigid;
