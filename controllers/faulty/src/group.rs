@@ -1,7 +1,7 @@
 //! The same faults, of a group.
 
 use crate::Faulty;
-use phalanx::{Batch, Description, RHController, RHGroup, Result, Setup};
+use phalanx::{Batch, Description, Lane, RHController, RHGroup, Result, Setup};
 use std::ops::Range;
 
 /// Faulty controllers that are asked together: what goes wrong with one of them can go wrong with all.
@@ -35,5 +35,9 @@ impl RHGroup for FaultyGroup {
             let member = &mut self.members[lane.inputs.row - self.first];
             *lane.verdict = member.solve(&mut lane.inputs, &mut lane.outputs);
         }
+    }
+
+    fn safe(&mut self, lane: &mut Lane<'_>) {
+        self.members[lane.inputs.row - self.first].safe(&mut lane.inputs, &mut lane.outputs);
     }
 }

@@ -218,16 +218,21 @@ fn the_policy_decides_what_a_failed_row_commands() {
     for (policy, expected) in
         [(Policy::Hold, 5.0), (Policy::Homing, 0.0), (Policy::Zero, 0.0), (Policy::Safe, -1.0)]
     {
-        let mut config = config(2);
-        config.policy = policy;
-        let mut cluster = local(config);
-        let mut client = cluster.client().unwrap();
-        set_ref(&mut client, "pattern", 1, 5.0);
-        round(&mut cluster, &mut client);
-        fault(&mut client, 1, Fault::Fail);
-        assert_eq!(round(&mut cluster, &mut client), "SF");
-        assert_eq!(effort(&client, 1), expected, "{policy:?}");
-        end(client, cluster);
+        for group in [false, true] {
+            let mut config = config(2);
+            config.policy = policy;
+            let mut cluster = match group {
+                true => LocalCluster::start_group::<FaultyGroup>(config, "group").unwrap(),
+                false => local(config),
+            };
+            let mut client = cluster.client().unwrap();
+            set_ref(&mut client, "pattern", 1, 5.0);
+            round(&mut cluster, &mut client);
+            fault(&mut client, 1, Fault::Fail);
+            assert_eq!(round(&mut cluster, &mut client), "SF");
+            assert_eq!(effort(&client, 1), expected, "{policy:?}, in a group: {group}");
+            end(client, cluster);
+        }
     }
 }
 

@@ -281,6 +281,9 @@ pub trait RHGroup: Sized + 'static {
 
     /// Answers one round of the batch's rows.
     fn solve(&mut self, batch: &mut Batch);
+
+    /// As [`RHController::safe`], for a row.
+    fn safe(&mut self, _lane: &mut Lane<'_>) {}
 }
 
 /// The rows a group is asked for in one round.

@@ -5,8 +5,10 @@ use phalanx::{Controller, Entry};
 use phalanx_cartpole::CartPoleMpc;
 use phalanx_echo::Echo;
 use phalanx_faulty::{Faulty, Saboteur};
+use phalanx_linear_mpc::LinearMpc;
 use phalanx_mppi::Mppi;
 use phalanx_quadrotor::QuadrotorMpc;
+use phalanx_quadruped_srbd::QuadrupedSrbd;
 use std::path::{Path, PathBuf};
 
 /// What programs on PATH that are controllers begin with.
@@ -16,22 +18,26 @@ const PREFIX: &str = "phalanx-";
 const PYTHON: &str = "PHALANX_PYTHON";
 
 /// The controllers this executable hosts.
-pub fn builtins() -> [Entry; 5] {
+pub fn builtins() -> [Entry; 7] {
     [
         Entry::threaded::<Echo>("echo"),
         Entry::probed::<Faulty, Saboteur>("faulty"),
         Entry::group::<CartPoleMpc>("cartpole"),
+        Entry::group::<LinearMpc>("linear_mpc"),
         Entry::threaded::<Mppi>("mppi"),
         Entry::group::<QuadrotorMpc>("quadrotor"),
+        Entry::group::<QuadrupedSrbd>("quadruped_srbd"),
     ]
 }
 
 /// Those worth telling about, and what they do; the other is for tests.
-const TOLD: [(&str, &str); 4] = [
+const TOLD: [(&str, &str); 6] = [
     ("echo", "commands what it sees; for tests and benches"),
     ("cartpole", "swings a pole up and moves its cart (differential dynamic programming)"),
+    ("linear_mpc", "linear MPC of any model given by its matrices, with bounds"),
     ("mppi", "tries many plans at once (model predictive path integral); no derivatives, any cost"),
     ("quadrotor", "flies a quadrotor to where it is to be (differential dynamic programming)"),
+    ("quadruped_srbd", "walks any quadruped (convex MPC of a single rigid body)"),
 ];
 
 /// All controllers that go by a name alone, and what they do.

@@ -2,10 +2,7 @@
 
 use super::Args;
 use crate::fail::Failure;
-use phalanx::{
-    ClusterConfig, Policy, Real,
-    robot::{Joint, JointKind, RobotSpec},
-};
+use phalanx::{ClusterConfig, Policy, Real, robot::RobotSpec};
 use std::path::Path;
 
 /// All settings, and whether the robot is the builtin one.
@@ -90,21 +87,11 @@ pub fn parameter(text: &str) -> Result<(String, toml::Value), Failure> {
     Ok((name.trim().into(), parsed.unwrap_or_else(|| toml::Value::String(value.into()))))
 }
 
-/// Where no robot is given: twelve joints and four feet, so that trying out needs no file.
+/// Where no robot is given: one that can walk, so that trying out needs no file.
 pub fn quadruped() -> RobotSpec {
-    let legs = ["FL", "FR", "RL", "RR"];
-    let posture = [("hip", 0.0), ("thigh", 0.8), ("calf", -1.6)];
-    let joint = |leg: &str, (part, homing): (&str, f64)| Joint {
-        name: format!("{leg}_{part}"),
-        kind: JointKind::Revolute,
-        homing,
-        limits: None,
-    };
-    RobotSpec {
-        joints: legs.iter().flat_map(|leg| posture.map(|part| joint(leg, part))).collect(),
-        contacts: legs.map(Into::into).into(),
-        ..RobotSpec::new("quadruped", Vec::<String>::new()).expect("a robot of no joints is valid")
-    }
+    RobotSpec::from_mjcf_str(phalanx_quadruped_srbd::ROBOT)
+        .and_then(|robot| robot.with_contacts(["FL", "FR", "RL", "RR"]))
+        .expect("the builtin robot is valid")
 }
 
 #[cfg(test)]

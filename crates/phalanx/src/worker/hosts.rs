@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error, Result,
     config::Policy,
-    controller::{Batch, LaneBuffer, RHController, RHGroup, Verdict},
+    controller::{Batch, Lane, LaneBuffer, RHController, RHGroup, Verdict},
     outcome::Reason,
 };
 use crossbeam::queue::ArrayQueue;
@@ -62,7 +62,7 @@ impl<T: RHController> Chair<T> {
         }
         self.ask(desk, lane);
         if desk.judge(&mut self.seat, lane) && desk.manifest.config.policy == Policy::Safe {
-            self.make_safe(desk, lane);
+            make_safe(desk, lane, |lane| self.controller.safe(&mut lane.inputs, &mut lane.outputs));
         }
         desk.publish(&mut self.seat, lane, now, clock, probe)
     }
@@ -101,19 +101,15 @@ impl<T: RHController> Chair<T> {
         }
         Ok(())
     }
+}
 
-    /// The controller's own safe command; homing where it has none, or panics, or gives nonsense.
-    #[cold]
-    fn make_safe(&mut self, desk: &Desk, lane: &mut LaneBuffer) {
-        let blank = lane.cmd.clone();
-        let given = catch_unwind(AssertUnwindSafe(|| {
-            let lane = lane.lane(desk.quat_order());
-            let (mut inputs, mut outputs) = (lane.inputs, lane.outputs);
-            self.controller.safe(&mut inputs, &mut outputs);
-        }));
-        if given.is_err() || !desk.is_sound(&lane.cmd) {
-            lane.cmd = blank;
-        }
+/// The controller's own safe command; homing where it has none, or panics, or gives nonsense.
+#[cold]
+fn make_safe(desk: &Desk, lane: &mut LaneBuffer, safe: impl FnOnce(&mut Lane<'_>)) {
+    let blank = lane.cmd.clone();
+    let given = catch_unwind(AssertUnwindSafe(|| safe(&mut lane.lane(desk.quat_order()))));
+    if given.is_err() || !desk.is_sound(&lane.cmd) {
+        lane.cmd = blank;
     }
 }
 
@@ -336,6 +332,12 @@ impl<G: RHGroup> Group<G> {
     }
 }
 
+fn judge(group: &mut impl RHGroup, desk: &Desk, seat: &mut Seat, lane: &mut LaneBuffer) {
+    if desk.judge(seat, lane) && desk.manifest.config.policy == Policy::Safe {
+        make_safe(desk, lane, |lane| group.safe(lane));
+    }
+}
+
 impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
     fn serve(&mut self, desk: &Desk, probe: &mut P) -> bool {
         let started = self.clock.set();
@@ -359,7 +361,7 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
                 taken.push(index);
             } else {
                 // Bad input: the group never sees it.
-                desk.judge(&mut seats[index], lane);
+                judge(group, desk, &mut seats[index], lane);
                 desk.publish(&mut seats[index], lane, started, clock, probe);
             }
         });
@@ -367,7 +369,7 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
             desk.turn_to(self.batch.lanes[0].row, started);
             self.ask(desk);
             for (lane, &index) in self.batch.lanes.iter_mut().zip(&self.taken) {
-                desk.judge(&mut self.seats[index], lane);
+                judge(&mut self.group, desk, &mut self.seats[index], lane);
                 desk.publish(&mut self.seats[index], lane, started, &self.clock, probe);
             }
         }
