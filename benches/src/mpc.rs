@@ -4,8 +4,11 @@
 //! untimed, and makes passes over its instances; each instance is a [`Lap`]. What a kernel has to do for a new problem,
 //! from physics, or from state and target, to inputs, is inside the timed part.
 
+mod ddp;
 mod instances;
+mod lq;
 mod mppi;
+mod quadrotor;
 mod srbd;
 
 use std::time::Instant;
@@ -65,6 +68,7 @@ pub struct Entry {
 
 /// All kernels.
 pub fn kernels() -> impl Iterator<Item = &'static Entry> {
-    const FAMILIES: &[&[Entry]] = &[srbd::KERNELS, mppi::KERNELS];
+    const FAMILIES: &[&[Entry]] =
+        &[lq::KERNELS, srbd::KERNELS, ddp::KERNELS, mppi::KERNELS, quadrotor::KERNELS];
     FAMILIES.iter().copied().flatten()
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 import phalanx as px
 from numpy.typing import NDArray
+from screen import Screen
 
 ROBOT = px.RobotSpec("cartpole", ["cart", "pole"])
 
@@ -162,20 +162,6 @@ def play(
         "start_s": round(started - began, 2),
         "wall_s": round(time.perf_counter() - started, 2),
     }
-
-
-class Screen:
-    """A text on the terminal that is drawn over; nothing where there is no terminal."""
-
-    def __init__(self) -> None:
-        self.height = 0
-
-    def draw(self, text: str) -> None:
-        """Shows a text in the place of the last one."""
-        if sys.stdout.isatty():
-            back = f"\x1b[{self.height}F\x1b[J" if self.height else ""
-            print(back + text, flush=True)
-            self.height = text.count("\n") + 1
 
 
 def table(swarm: Swarm, client: px.ClusterClient, seconds: float) -> str:

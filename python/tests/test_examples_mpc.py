@@ -324,6 +324,16 @@ def test_the_examples_run_as_scripts(script: str) -> None:
     assert json.loads(done.stdout)["upright"] == 3
 
 
+def test_a_worker_killed_in_the_demo_comes_back(tmp_path: Path) -> None:
+    plot = tmp_path / "cartpole.png"
+    options = ["--rows", "4", "--seconds", "8", "--kill", "--json", "--plot", str(plot)]
+    command = [sys.executable, str(EXAMPLES / "cartpole_demo.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["upright"] == 4
+    assert plot.stat().st_size > 1000
+
+
 def test_the_minimal_program_runs_anywhere(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "minimal.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
