@@ -78,6 +78,10 @@ fn a_group_is_served_too() {
     let mut cluster = LocalCluster::start_group::<FaultyGroup>(config(3), "group").unwrap();
     let mut client = cluster.client().unwrap();
     assert_eq!(round(&mut cluster, &mut client), "SSS");
+    for status in (0..3).map(|row| client.status.of(row)) {
+        let took = (status.finished_ns - status.started_ns) as f32 * 1e-3;
+        assert!((3.0 * status.solve_us / took - 1.0).abs() < 1e-3, "an equal share each: {status:?}");
+    }
     fault(&mut client, 1, Fault::Panic);
     assert_eq!(round(&mut cluster, &mut client), "FFF");
     fault(&mut client, 1, Fault::None);

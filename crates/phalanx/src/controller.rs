@@ -327,6 +327,8 @@ impl Batch {
 pub(crate) struct LaneBuffer {
     pub row: usize,
     pub round: u64,
+    /// How many rows are solved in one go with this one, itself among them.
+    pub together: usize,
     pub first: bool,
     /// The controller is to be reset before it is asked.
     pub reset: bool,

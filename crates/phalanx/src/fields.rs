@@ -205,7 +205,7 @@ status! {
     iterations: u32, U32, "", "iterations of the solver";
     fails: u32, U32, "", "failures since the worker started";
     resets: u32, U32, "", "resets since the worker started";
-    solve_us: f32, F32, "us", "time from turning to the row to its command being complete";
+    solve_us: f32, F32, "us", "time from turning to the row to its command being complete; of rows that are solved together, an equal share";
     worker: u16, U16, "", "worker that hosts the row";
     outcome: u8, U8, "", "0 idle, 1 solved, 2 degraded, 3 failed, 4 late, 5 dead";
     reason: u8, U8, "", "0 none, 1 controller, 2 panic, 3 bad input, 4 bad output, 5 not reset, 6 withdrawn, 7 rejoined";

@@ -77,6 +77,7 @@ impl Desk {
         let blank = LaneBuffer {
             row: 0,
             round: 0,
+            together: 1,
             first: true,
             reset: false,
             seed: None,
@@ -363,7 +364,7 @@ impl Desk {
         status.posted_ns = posted;
         status.started_ns = started;
         status.finished_ns = now;
-        status.solve_us = seat.last_ns as f32 * 1e-3;
+        status.solve_us = seat.last_ns as f32 * 1e-3 / lane.together as f32;
         (status.solves, status.fails, status.resets) = (seat.solves, seat.fails, seat.resets);
         (status.outcome, status.reason) = (outcome as u8, lane.reason as u8);
 

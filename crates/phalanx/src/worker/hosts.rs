@@ -361,6 +361,7 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
                 taken.push(index);
             } else {
                 // Bad input: the group never sees it.
+                lane.together = 1;
                 judge(group, desk, &mut seats[index], lane);
                 desk.publish(&mut seats[index], lane, started, clock, probe);
             }
@@ -369,6 +370,7 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
             desk.turn_to(self.batch.lanes[0].row, started);
             self.ask(desk);
             for (lane, &index) in self.batch.lanes.iter_mut().zip(&self.taken) {
+                lane.together = self.taken.len();
                 judge(&mut self.group, desk, &mut self.seats[index], lane);
                 desk.publish(&mut self.seats[index], lane, started, &self.clock, probe);
             }
