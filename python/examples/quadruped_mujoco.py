@@ -429,7 +429,7 @@ def timing(record: Record) -> dict[str, float]:
         "solve_p50_us": round(float(half), 1),
         "solve_p99_us": round(float(most), 1),
         "round_p50_ms": round(1e3 * float(np.median(record.round_s)), 2),
-        # Controllers that solve many rows at once say of each what all of them took.
+        # With the wake, the copies and the wait for the last worker.
         "round_us_per_row": round(1e6 * float(np.median(record.round_s)) / len(record.fell_at), 1),
         "step_p50_ms": round(1e3 * float(np.median(record.step_s)), 2),
         # What MuJoCo takes in real time; the others are for the controllers.
