@@ -272,7 +272,9 @@ def play(
         px.Cluster(fleet.spec, controller, n=fleet.n, **settings) as cluster,
         cluster.client(quat_order="wxyz") as client,
     ):
-        refs = {"gait": GAITS.index(task.gait), "base_height": fleet.standing, **task.refs}
+        # The floor is known here; soft feet sink into it, which a controller that learns it takes for a lower floor.
+        known = {"gait": GAITS.index(task.gait), "base_height": fleet.standing, "ground_known": True}
+        refs = {**known, **task.refs}
         give(client.refs, refs)
         began = time.perf_counter()
         for tick in range(round(task.seconds / CLUSTER_DT)):
@@ -302,7 +304,7 @@ def play(
 def give(refs: Any, values: Mapping[str, float]) -> None:
     """Sets refs for all rows; those that only some controllers have where they are."""
     for name, value in values.items():
-        if name in refs or name not in ("gait", "base_height"):
+        if name in refs or name not in ("gait", "base_height", "ground_known"):
             refs[name] = value
 
 

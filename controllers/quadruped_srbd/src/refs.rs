@@ -58,7 +58,7 @@ fn numbers(&Stature { height, height_max, .. }: &Stature) -> [Number; COUNT] {
         number(
             "ground",
             "m",
-            "height of the ground, where it is not to be learnt from the feet",
+            "height of the ground; followed where ground_known, else learnt from the feet",
             0.0,
             [-1e5, 1e5],
         ),
@@ -84,6 +84,7 @@ pub fn fields(stature: &Stature) -> Vec<Field> {
             .shape(&[FEET])
             .labels(&stature.feet)
             .default_values(&[1.0]),
+        Field::new("ground_known", "", "the ground is as high as ground says").dtype(Dtype::Bool),
     ];
     let field =
         |number: &Number| Field::new(number.name, number.unit, number.doc).default_values(&[number.default]);
@@ -144,6 +145,7 @@ pub struct Refs {
     lin_vel: Handle<f32>,
     offsets: Handle<f32>,
     contact_flags: Handle<Bool>,
+    ground_known: Handle<Bool>,
     numbers: [Told; COUNT],
     valid: Handle<Bool>,
 }
@@ -156,7 +158,7 @@ struct Told {
 }
 
 /// Declared before the numbers.
-const BEFORE: usize = 4;
+const BEFORE: usize = 5;
 
 impl Refs {
     /// Looks them up.
@@ -173,6 +175,7 @@ impl Refs {
             lin_vel: setup.refs("lin_vel")?,
             offsets: setup.refs("offsets")?,
             contact_flags: setup.refs("contact_flags")?,
+            ground_known: setup.refs("ground_known")?,
             numbers: std::array::from_fn(told),
             valid: setup.refs("valid")?,
         })
@@ -217,7 +220,10 @@ impl Refs {
             phase: self.number(inputs, PHASE),
             friction: self.number(inputs, FRICTION),
             payload: self.number(inputs, PAYLOAD),
-            ground: valid(inputs, BEFORE + GROUND).then(|| self.number(inputs, GROUND)),
+            ground: (valid(inputs, 4)
+                && inputs.scalar(self.ground_known).get()
+                && valid(inputs, BEFORE + GROUND))
+            .then(|| self.number(inputs, GROUND)),
         })
     }
 

@@ -139,11 +139,18 @@ impl Past {
         }
         let before = self.gait.steps;
         self.gait.advance(&self.command.schedule, passed, dt);
+        let schedule = &self.command.schedule;
+        // A foot that has just come down may still hover where the ground was believed to be, and would confirm it.
+        let settled = |foot: usize| {
+            schedule.kind == Kind::Stand || !self.gait.contact(schedule, foot, 0.5 * schedule.stance())
+        };
         let (mut sum, mut standing) = (0.0, 0.0);
         for (i, foot) in robot.feet.iter().enumerate() {
             match (before[i], self.gait.steps[i]) {
                 (None, Some(_)) => self.lifted[i] = self.feet[i],
-                (None, None) => (sum, standing) = (sum + self.feet[i][2] - foot.radius, standing + 1.0),
+                (None, None) if settled(i) => {
+                    (sum, standing) = (sum + self.feet[i][2] - foot.radius, standing + 1.0)
+                }
                 _ => {}
             }
         }

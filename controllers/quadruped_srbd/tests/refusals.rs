@@ -4,7 +4,7 @@ mod herd;
 mod physics;
 
 use herd::{config, gait, robot, round, show, start, tell};
-use phalanx::{ClusterConfig, LocalCluster, Outcome, Policy, robot::RobotSpec};
+use phalanx::{Bool, ClusterConfig, LocalCluster, Outcome, Policy, robot::RobotSpec};
 use phalanx_quadruped_srbd::{NAME, QuadrupedSrbd};
 use physics::{Physics, State};
 
@@ -163,6 +163,8 @@ fn no_input_makes_a_command_that_is_none() {
                 tell(&mut client, row, name, &[(wild * dice.number()) as f32]);
             }
             tell(&mut client, row, "lin_vel", &[dice.number() as f32, dice.number() as f32]);
+            let known = client.refs.handle::<Bool>("ground_known").unwrap();
+            client.refs.get_mut(known, row)[0] = Bool::from(dice.number() > 0.0);
         }
         let report = round(&mut cluster, &mut client);
         assert_eq!(report.count(Outcome::Late) + report.count(Outcome::Dead), 0);
