@@ -272,7 +272,7 @@ def play(
         px.Cluster(fleet.spec, controller, n=fleet.n, **settings) as cluster,
         cluster.client(quat_order="wxyz") as client,
     ):
-        # The floor is known here; soft feet sink into it, which a controller that learns it takes for a lower floor.
+        # The floor is known here. Soft feet sink into it, which a controller takes for a lower floor.
         known = {"gait": GAITS.index(task.gait), "base_height": fleet.standing, "ground_known": True}
         refs = {**known, **task.refs}
         give(client.refs, refs)

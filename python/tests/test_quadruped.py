@@ -17,7 +17,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import phalanx as px
 import pytest
 
 mujoco = pytest.importorskip("mujoco")

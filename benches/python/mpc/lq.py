@@ -68,7 +68,8 @@ class Problem:
         """Rows that can be violated at all, (N, p)."""
         moves = (self.D * self.free[:, None, :]).any(axis=2) | self.C.any(axis=2)
         bounded = np.isfinite(self.dmin) | np.isfinite(self.dmax)
-        return moves & bounded
+        violable: Mask = moves & bounded
+        return violable
 
     def fixed(self) -> Array:
         """The inputs with every free one at zero, (N, m)."""
