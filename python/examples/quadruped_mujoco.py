@@ -440,16 +440,22 @@ def timing(record: Record) -> dict[str, float]:
 
 
 def pairs(given: list[str]) -> dict[str, Any]:
-    """`key=value` arguments; values as JSON, else text."""
-    found = {}
+    """`key=value` arguments; values as JSON, else text. A dot leads into a dict: `weights.force=0.2`."""
+    found: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise SystemExit(f"{text}: give name=value")
+        *tables, key = name.split(".")
+        within = found
+        for table in tables:
+            within = within.setdefault(table, {})
+            if not isinstance(within, dict):
+                raise SystemExit(f"{text}: {table} is set to a value, and is no table")
         try:
-            found[name] = json.loads(value)
+            within[key] = json.loads(value)
         except json.JSONDecodeError:
-            found[name] = value
+            within[key] = value
     return found
 
 

@@ -8,13 +8,16 @@
 mod params;
 mod wires;
 
-pub use params::{Effort, Params};
+pub use params::Params;
+pub use phalanx_ocp::ddp::Effort;
 
 use phalanx::{
-    Batch, Description, Error, Field, RHGroup, Real, Result, Setup, Verdict, fields::PredictionSpec,
+    Batch, Description, Error, Field, RHGroup, Result, Setup, Verdict,
+    fields::PredictionSpec,
+    params::{Parameter, Parameters},
 };
 use phalanx_ocp::{
-    ddp::{Cost, Outcome, Plan, Settings, Solver, StateBounds, Tracking, Unconstrained, What},
+    ddp::{Cost, Outcome, Pace, Plan, Settings, Solver, StateBounds, Tracking, Unconstrained, What},
     model::CartPole,
 };
 use std::{
@@ -38,23 +41,15 @@ const WOUND: f64 = 1.5 * PI;
 pub struct CartPoleMpc {
     solver: Solver<4, 4, 1>,
     cost: Tracking<4, 1>,
-    wires: Fields,
+    wires: Wires,
+    pace: Pace,
     first: usize,
     rows: Vec<Row>,
-    /// Rows of this round, counted from the first; their lanes in the batch; and those whose plan moves on.
+    /// Rows of this round, counted from the first; and their lanes in the batch.
     asked: Vec<usize>,
     lanes: Vec<usize>,
-    moved: Vec<usize>,
     dt: f64,
-    cluster_dt: f64,
     bounded: bool,
-}
-
-/// In the cluster's precision.
-#[derive(Debug)]
-enum Fields {
-    F32(Wires<f32>),
-    F64(Wires<f64>),
 }
 
 /// What a row remembers besides its plan.
@@ -62,8 +57,6 @@ enum Fields {
 struct Row {
     /// Angle of the pole in the round before, all turns counted.
     angle: Option<f64>,
-    /// Time that has passed since its plan last moved on.
-    behind: f64,
     target: f64,
 }
 
@@ -83,8 +76,12 @@ impl Row {
 }
 
 impl RHGroup for CartPoleMpc {
+    fn params() -> Vec<Parameter> {
+        Params::table()
+    }
+
     fn describe(setup: &Setup) -> Result<Description> {
-        let params = Params::of(setup)?;
+        let params: Params = setup.checked_params()?;
         params.joints(setup)?;
         params.isa(setup.config.rows)?;
         Ok(Description {
@@ -98,7 +95,7 @@ impl RHGroup for CartPoleMpc {
     }
 
     fn build(setup: &Setup, rows: Range<usize>) -> Result<Self> {
-        let params = Params::of(setup)?;
+        let params: Params = setup.checked_params()?;
         let joints = params.joints(setup)?;
         let dt = params.dt.unwrap_or(setup.config.cluster_dt);
         let model =
@@ -110,7 +107,7 @@ impl RHGroup for CartPoleMpc {
         };
         let settings = Settings {
             nodes: params.nodes,
-            mode: params.mode(),
+            mode: params.mode.mode(params.max_iterations),
             tolerance: params.tolerance,
             // Bounds are easier to keep by plans that close their gaps in their own time.
             gap_weight: if params.position_bound.is_some() { 2.0 } else { Settings::default().gap_weight },
@@ -128,22 +125,17 @@ impl RHGroup for CartPoleMpc {
         for row in 0..rows.len() {
             solver.set_limits(row, &[-params.max_force], &[params.max_force]);
         }
-        let wires = match setup.config.real {
-            Real::F32 => Fields::F32(Wires::of(setup, joints)?),
-            Real::F64 => Fields::F64(Wires::of(setup, joints)?),
-        };
         let with_room = || Vec::with_capacity(rows.len());
         Ok(Self {
             solver,
             cost,
-            wires,
+            wires: Wires::of(setup, joints)?,
+            pace: Pace::new(rows.len(), params.nodes, dt, setup.config.cluster_dt),
             first: rows.start,
             rows: vec![Row::default(); rows.len()],
             asked: with_room(),
             lanes: with_room(),
-            moved: with_room(),
             dt,
-            cluster_dt: setup.config.cluster_dt,
             bounded: params.position_bound.is_some(),
         })
     }
@@ -151,6 +143,7 @@ impl RHGroup for CartPoleMpc {
     fn reset(&mut self, row: usize) {
         let row = row - self.first;
         self.rows[row] = Row::default();
+        self.pace.reset(row);
         self.solver.forget(row);
     }
 
@@ -159,10 +152,7 @@ impl RHGroup for CartPoleMpc {
         self.lanes.clear();
         for i in 0..batch.len() {
             let inputs = batch.lane(i).inputs;
-            let [x, angle, v, rate, target] = match &self.wires {
-                Fields::F32(wires) => wires.read(&inputs),
-                Fields::F64(wires) => wires.read(&inputs),
-            };
+            let [x, angle, v, rate, target] = self.wires.read(&inputs);
             let number = inputs.row - self.first;
             let row = &mut self.rows[number];
             let (angle, wound) = row.unwound(angle);
@@ -175,7 +165,7 @@ impl RHGroup for CartPoleMpc {
             self.asked.push(number);
             self.lanes.push(i);
         }
-        self.move_on();
+        self.pace.pass(&self.asked, |rows| self.solver.shift(rows));
         self.solver.solve(&self.asked);
         for (&row, &i) in self.asked.iter().zip(&self.lanes) {
             let plan = self.solver.plan(row);
@@ -188,35 +178,7 @@ impl RHGroup for CartPoleMpc {
                 continue;
             }
             let shown = Shown { plan, cost: &self.cost, target: self.rows[row].target, dt: self.dt };
-            match &self.wires {
-                Fields::F32(wires) => wires.write(&shown, &mut outputs),
-                Fields::F64(wires) => wires.write(&shown, &mut outputs),
-            }
-        }
-    }
-}
-
-impl CartPoleMpc {
-    /// A period has passed: moves the plans of this round's rows on by as many nodes.
-    fn move_on(&mut self) {
-        for &row in &self.asked {
-            // What is more than the horizon behind has nothing left to move.
-            let behind = self.rows[row].behind + self.cluster_dt;
-            self.rows[row].behind = behind.min(self.solver.nodes() as f64 * self.dt);
-        }
-        loop {
-            self.moved.clear();
-            for &row in &self.asked {
-                // Sums of steps that are not exact in binary must not cost a node.
-                if self.rows[row].behind > self.dt * (1.0 - 1e-6) {
-                    self.rows[row].behind -= self.dt;
-                    self.moved.push(row);
-                }
-            }
-            if self.moved.is_empty() {
-                return;
-            }
-            self.solver.shift(&self.moved);
+            self.wires.write(&shown, &mut outputs);
         }
     }
 }

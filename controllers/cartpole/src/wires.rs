@@ -1,24 +1,24 @@
-//! Between a row's fields, in the cluster's precision, and the controller's numbers.
+//! Between a row's fields and the controller's numbers.
 
 use crate::{Cost, Plan, Tracking};
-use phalanx::{Element, Handle, Inputs, Outputs, Result, Setup};
+use phalanx::{Inputs, Outputs, Result, Setup, Wire};
 
 /// The fields it reads and writes.
 #[derive(Debug)]
-pub struct Wires<T> {
+pub struct Wires {
     /// Cart and pole among the robot's joints, and how many joints it has.
     joints: [usize; 2],
     width: usize,
-    q: Handle<T>,
-    v: Handle<T>,
-    target: Handle<f32>,
-    force: Handle<T>,
-    time: Handle<T>,
-    path_q: Handle<T>,
-    path_v: Handle<T>,
-    path_force: Handle<T>,
-    node_cost: Handle<T>,
-    cost_terms: Handle<T>,
+    q: Wire,
+    v: Wire,
+    target: Wire,
+    force: Wire,
+    time: Wire,
+    path_q: Wire,
+    path_v: Wire,
+    path_force: Wire,
+    node_cost: Wire,
+    cost_terms: Wire,
 }
 
 /// What is published of a plan.
@@ -29,58 +29,58 @@ pub struct Shown<'a> {
     pub dt: f64,
 }
 
-impl<T: Element> Wires<T> {
+impl Wires {
     pub fn of(setup: &Setup, joints: [usize; 2]) -> Result<Self> {
         Ok(Self {
             joints,
             width: setup.robot().joints.len(),
-            q: setup.state("joint_q")?,
-            v: setup.state("joint_v")?,
-            target: setup.refs("target_x")?,
-            force: setup.cmd("joint_effort")?,
-            time: setup.prediction("time")?,
-            path_q: setup.prediction("joint_q")?,
-            path_v: setup.prediction("joint_v")?,
-            path_force: setup.prediction("joint_effort")?,
-            node_cost: setup.prediction("node_cost")?,
-            cost_terms: setup.prediction("cost_terms")?,
+            q: Wire::state(setup, "joint_q")?,
+            v: Wire::state(setup, "joint_v")?,
+            target: Wire::refs(setup, "target_x")?,
+            force: Wire::cmd(setup, "joint_effort")?,
+            time: Wire::prediction(setup, "time")?,
+            path_q: Wire::prediction(setup, "joint_q")?,
+            path_v: Wire::prediction(setup, "joint_v")?,
+            path_force: Wire::prediction(setup, "joint_effort")?,
+            node_cost: Wire::prediction(setup, "node_cost")?,
+            cost_terms: Wire::prediction(setup, "cost_terms")?,
         })
     }
 
     /// Position, angle, their rates, and the target.
     pub fn read(&self, inputs: &Inputs<'_>) -> [f64; 5] {
         let [cart, pole] = self.joints;
-        let (q, v) = (inputs.get(self.q), inputs.get(self.v));
-        let target = inputs.scalar(self.target).into();
-        [q[cart].to_f64(), q[pole].to_f64(), v[cart].to_f64(), v[pole].to_f64(), target]
+        let of = |wire: Wire, element| wire.get(inputs, element);
+        [of(self.q, cart), of(self.q, pole), of(self.v, cart), of(self.v, pole), of(self.target, 0)]
     }
 
     pub fn write(&self, shown: &Shown<'_>, outputs: &mut Outputs<'_>) {
-        let ([cart, pole], plan, nodes) = (self.joints, &shown.plan, outputs.get(self.time).len());
-        outputs.get(self.force)[cart] = T::from_f64(plan.input(0)[0]);
-        for k in 0..nodes {
-            let (x, first) = (plan.state(k), k * self.width);
-            let end = k + 1 == nodes;
-            let force = if end { 0.0 } else { plan.input(k)[0] };
-            outputs.get(self.time)[k] = T::from_f64(k as f64 * shown.dt);
-            for (field, values) in [(self.path_q, [x[0], x[1]]), (self.path_v, [x[2], x[3]])] {
-                let path = outputs.get(field);
-                (path[first + cart], path[first + pole]) = (T::from_f64(values[0]), T::from_f64(values[1]));
-            }
-            outputs.get(self.path_force)[first + cart] = T::from_f64(force);
-            let reference = [shown.target, 0.0, 0.0, 0.0, 0.0];
-            let (weights, node) = if end {
-                (shown.cost.terminal, shown.cost.terminal(&x, &reference))
-            } else {
-                (shown.cost.state, shown.cost.stage(&x, &[force], &reference))
-            };
-            outputs.get(self.node_cost)[k] = T::from_f64(node);
-            let terms = outputs.get(self.cost_terms);
-            for i in 0..4 {
-                let off = x[i] - reference[i];
-                terms[i * nodes + k] = T::from_f64(0.5 * weights[i] * off * off);
-            }
-            terms[4 * nodes + k] = T::from_f64(0.5 * shown.cost.input[0] * force * force);
+        let Shown { plan, cost, target, dt } = shown;
+        let ([cart, pole], last) = (self.joints, self.time.len() - 1);
+        let force = |k: usize| if k == last { 0.0 } else { plan.input(k)[0] };
+        let reference = [*target, 0.0, 0.0, 0.0, 0.0];
+        self.force.write(outputs, cart, &plan.input(0));
+        self.time.write_each(outputs, 0, 1, (0..=last).map(|k| k as f64 * dt));
+        for (path, joint, i) in
+            [(self.path_q, cart, 0), (self.path_q, pole, 1), (self.path_v, cart, 2), (self.path_v, pole, 3)]
+        {
+            path.write_each(outputs, joint, self.width, (0..=last).map(|k| plan.state(k)[i]));
         }
+        self.path_force.write_each(outputs, cart, self.width, (0..=last).map(force));
+        let node = |k: usize| match k == last {
+            true => cost.terminal(&plan.state(k), &reference),
+            false => cost.stage(&plan.state(k), &[force(k)], &reference),
+        };
+        self.node_cost.write_each(outputs, 0, 1, (0..=last).map(node));
+        for (i, wanted) in reference[..4].iter().enumerate() {
+            let term = |k: usize| {
+                let weight = if k == last { cost.terminal[i] } else { cost.state[i] };
+                let off = plan.state(k)[i] - wanted;
+                0.5 * weight * off * off
+            };
+            self.cost_terms.write_each(outputs, i * (last + 1), 1, (0..=last).map(term));
+        }
+        let term = |k: usize| 0.5 * cost.input[0] * force(k) * force(k);
+        self.cost_terms.write_each(outputs, 4 * (last + 1), 1, (0..=last).map(term));
     }
 }

@@ -5,7 +5,7 @@
 
 use phalanx::{
     Description, Element, Field, Handle, Inputs, Outputs, RHController, Real, Result, Setup, Verdict,
-    params::{Parameters, Range},
+    params::{Parameter, Parameters, Range},
 };
 use std::{
     ops::AddAssign,
@@ -42,10 +42,14 @@ struct Joints<T> {
 }
 
 impl RHController for Echo {
+    fn params() -> Vec<Parameter> {
+        Params::table()
+    }
+
     fn describe(setup: &Setup) -> Result<Description> {
         setup.checked_params::<Params>()?;
         let bias = Field::new("bias", "N m or N", "added to the effort of every joint");
-        Ok(Description { refs: vec![bias], params: Params::table(), ..Description::default() })
+        Ok(Description { refs: vec![bias], ..Description::default() })
     }
 
     fn build(setup: &Setup, _row: usize) -> Result<Self> {

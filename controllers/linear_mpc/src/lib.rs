@@ -12,7 +12,9 @@ pub use params::{Chosen, Limit, Matrix, NoLimit, Params, Price, Row, Vector, Wei
 
 use params::Plan;
 use phalanx::{
-    Batch, Description, Error, Field, Lane, RHGroup, Real, Result, Setup, Verdict, fields::PredictionSpec,
+    Batch, Description, Error, Field, Lane, RHGroup, Result, Setup, Verdict,
+    fields::PredictionSpec,
+    params::{Parameter, Parameters},
 };
 use phalanx_ocp::{
     lanes::Isa,
@@ -29,7 +31,7 @@ pub struct LinearMpc {
     solver: Solver,
     asked: Vec<usize>,
     members: Vec<Member>,
-    wires: Precision,
+    wires: Wires,
     dt: f64,
     max_iterations: u32,
     offset: Option<Offset>,
@@ -60,16 +62,13 @@ struct Offset {
     horizon: usize,
 }
 
-#[derive(Debug)]
-enum Precision {
-    F32(Wires<f32>),
-    F64(Wires<f64>),
-}
-
 impl RHGroup for LinearMpc {
+    fn params() -> Vec<Parameter> {
+        Params::table()
+    }
+
     fn describe(setup: &Setup) -> Result<Description> {
-        let params = setup.params::<Params>()?;
-        let Plan { problem, x_ref, u_ref, .. } = params.check()?;
+        let (params, Plan { problem, x_ref, u_ref, .. }) = Params::of(setup)?;
         let dtype = setup.config.real.dtype();
         let field = |name: &str, doc: &str, labels: &[String], values: &[f64]| {
             let field = Field::new(name, "as the field it stands for", doc);
@@ -87,15 +86,12 @@ impl RHGroup for LinearMpc {
     }
 
     fn build(setup: &Setup, rows: Range<usize>) -> Result<Self> {
-        let params = setup.params::<Params>()?;
-        let Plan { problem, settings, x_ref, u_ref } = params.check()?;
-        let wires = match setup.config.real {
-            Real::F32 => Precision::F32(Wires::of(setup, &params.states, &params.inputs)?),
-            Real::F64 => Precision::F64(Wires::of(setup, &params.states, &params.inputs)?),
-        };
+        let (params, Plan { problem, settings, x_ref, u_ref }) = Params::of(setup)?;
+        let wires = Wires::of(setup, &params.states, &params.inputs)?;
         let config = |e: phalanx_ocp::lq::Error| Error::Config(format!("params: {e}"));
+        let isa = Isa::of(params.lanes, rows.len()).map_err(|e| Error::Config(format!("params: {e}")))?;
         let (nx, horizon) = (problem.nx(), problem.horizon());
-        let mut solver = Solver::new(&problem, rows.len(), isa(params.lanes)?, settings).map_err(config)?;
+        let mut solver = Solver::new(&problem, rows.len(), isa, settings).map_err(config)?;
         // Bounds that cannot be met even from where all is as it should be are a mistake.
         solver.set_initial(0, &x_ref);
         solver.set_reference(0, &x_ref, &u_ref);
@@ -163,14 +159,7 @@ impl RHGroup for LinearMpc {
             let lane = batch.lane(i);
             let row = lane.inputs.row - self.first;
             let member = &mut self.members[row];
-            match &self.wires {
-                Precision::F32(wires) => {
-                    wires.read(&lane.inputs, &mut member.x, &mut member.x_ref, &mut member.u_ref)
-                }
-                Precision::F64(wires) => {
-                    wires.read(&lane.inputs, &mut member.x, &mut member.x_ref, &mut member.u_ref)
-                }
-            }
+            self.wires.read(&lane.inputs, &mut member.x, &mut member.x_ref, &mut member.u_ref);
             if let Some(offset) = &mut self.offset {
                 offset.account_for(member, &mut self.solver, row, &mut self.room);
             }
@@ -191,10 +180,7 @@ impl LinearMpc {
         let row = lane.inputs.row - self.first;
         let answer = self.solver.answer(row);
         let outputs = &mut lane.outputs;
-        match &self.wires {
-            Precision::F32(wires) => wires.write(outputs, &answer.inputs, &answer.states, self.dt),
-            Precision::F64(wires) => wires.write(outputs, &answer.inputs, &answer.states, self.dt),
-        }
+        self.wires.write(outputs, &answer.inputs, &answer.states, self.dt);
         outputs.solver(answer.cost, answer.violation, answer.iterations);
         *lane.verdict = match answer.outcome {
             Outcome::Solved => Verdict::Solved,
@@ -237,18 +223,4 @@ impl Offset {
             solver.set_offset(row, stage, &self.own);
         }
     }
-}
-
-/// Instructions for so many lanes.
-fn isa(lanes: usize) -> Result<Isa> {
-    if lanes == 0 {
-        return Ok(Isa::widest());
-    }
-    if lanes == 1 {
-        return Ok(Isa::scalar());
-    }
-    Isa::available().find(|isa| isa.lanes() == lanes).ok_or_else(|| {
-        let known: Vec<String> = Isa::available().map(|isa| isa.lanes().to_string()).collect();
-        Error::Config(format!("params: lanes: this CPU has no {lanes}; it has {}", known.join(", ")))
-    })
 }

@@ -1,12 +1,18 @@
 //! The parameters: a model, its weights and bounds as matrices, and how its states and inputs are called.
 
-use phalanx::{Error, Result};
-use phalanx_ocp::lq::{Bounds, Method, Problem, Rows, Settings, Soft, Stage, Terminal};
-use serde::Deserialize;
+use phalanx::{
+    Error, Result, Setup,
+    params::{OneOf, Range, Takes, UpTo, at_least, positive},
+};
+use phalanx_ocp::{
+    lanes::Isa,
+    lq::{Bounds, Method, Problem, Rows, Settings, Soft, Stage, Terminal, problem::MAX_HORIZON},
+};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A weight: its diagonal, or all of it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Weight {
     /// The diagonal.
@@ -16,7 +22,7 @@ pub enum Weight {
 }
 
 /// A matrix for all stages, or one each.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Matrix {
     /// Rows, for all stages.
@@ -26,7 +32,7 @@ pub enum Matrix {
 }
 
 /// A vector for all stages, or one each.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Vector {
     /// For all stages.
@@ -36,17 +42,17 @@ pub enum Vector {
 }
 
 /// A bound.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Limit {
-    /// A number, not infinite: a cluster keeps its parameters in a form that knows no infinity.
+    /// A finite number.
     At(f64),
     /// `"none"`.
     Not(NoLimit),
 }
 
 /// No bound.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NoLimit {
     /// `"none"`.
     #[serde(rename = "none")]
@@ -54,7 +60,7 @@ pub enum NoLimit {
 }
 
 /// What overstepping bounds by σ costs: `l1·σ + ½·l2·σ²`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// Per unit. Default 0.
@@ -65,7 +71,7 @@ pub struct Price {
 }
 
 /// Bounds on a sum of states and inputs, at every stage.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Row {
     /// Factors of the states. Default 0.
@@ -81,7 +87,7 @@ pub struct Row {
 }
 
 /// Which method solves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Chosen {
     /// By size and kind of the problem.
@@ -93,94 +99,79 @@ pub enum Chosen {
     ActiveSet,
 }
 
-/// Parameters of the controller. States and inputs are in SI units, as the fields they stand for.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
-    /// What the model's states are called in the cluster's state: `joint_q.knee`, `root_pos[2]`. One per row of A.
-    pub states: Vec<String>,
-    /// What its inputs are called in the command: `joint_effort.knee`. One per column of B.
-    pub inputs: Vec<String>,
-    /// x₊ = **A** x + B u + c over one step of the horizon.
-    #[serde(rename = "A")]
-    pub a: Matrix,
-    /// x₊ = A x + **B** u + c.
-    #[serde(rename = "B")]
-    pub b: Matrix,
-    /// x₊ = A x + B u + **c**. Default 0.
-    pub c: Option<Vector>,
-    /// Weight of the states' distance from `x_ref`, each stage.
-    #[serde(rename = "Q")]
-    pub q: Option<Weight>,
-    /// Weight of the inputs' distance from `u_ref`, each stage.
-    #[serde(rename = "R")]
-    pub r: Option<Weight>,
-    /// Weight of the states' distance at the end. Default Q.
-    #[serde(rename = "Qf")]
-    pub qf: Option<Weight>,
-    /// Stages, 1 to 10000. Default 20.
-    pub horizon: usize,
-    /// Duration of a stage, s; compared with the cluster's. Default: the cluster's.
-    pub dt: Option<f64>,
-    /// Least inputs, `"none"` where there is no bound. Default none.
-    pub u_min: Option<Vec<Limit>>,
-    /// Greatest inputs, `"none"` where there is no bound. Default none.
-    pub u_max: Option<Vec<Limit>>,
-    /// Least states, `"none"` where there is no bound. Default none.
-    pub x_min: Option<Vec<Limit>>,
-    /// Greatest states, `"none"` where there is no bound. Default none.
-    pub x_max: Option<Vec<Limit>>,
-    /// What overstepping `x_min` and `x_max` costs. Default: they are hard.
-    pub x_soft: Option<Price>,
-    /// Bounds on sums. Default none.
-    pub rows: Vec<Row>,
-    /// Default of the ref of the same name. Default 0.
-    pub x_ref: Option<Vec<f64>>,
-    /// Default of the ref of the same name. Default 0.
-    pub u_ref: Option<Vec<f64>>,
-    /// Estimate what constantly disturbs the model, and aim where it can rest nevertheless. Default false.
-    pub offset_free: bool,
-    /// How much of what the model got wrong a step goes into that estimate, 0 to 1. Default 0.2.
-    pub disturbance_gain: f64,
-    /// `auto`, `interior_point` or `active_set`. Default auto.
-    pub method: Chosen,
-    /// Iterations at the most. Default 60.
-    pub max_iterations: u32,
-    /// How far bounds may be overstepped, of their width. Default 1e-7.
-    pub tolerance: f64,
-    /// Rows solved at once: 0 for as many as the CPU can, 1, 4 or 8. Default 0. Answers do not depend on it.
-    pub lanes: usize,
+impl Chosen {
+    /// Their names.
+    pub const NAMES: [&'static str; 3] = ["auto", "interior_point", "active_set"];
 }
 
-impl Default for Params {
-    fn default() -> Self {
-        let Settings { max_iterations, tolerance, .. } = Settings::default();
-        Self {
-            states: Vec::new(),
-            inputs: Vec::new(),
-            a: Matrix::Same(Vec::new()),
-            b: Matrix::Same(Vec::new()),
-            c: None,
-            q: None,
-            r: None,
-            qf: None,
-            horizon: 20,
-            dt: None,
-            u_min: None,
-            u_max: None,
-            x_min: None,
-            x_max: None,
-            x_soft: None,
-            rows: Vec::new(),
-            x_ref: None,
-            u_ref: None,
-            offset_free: false,
-            disturbance_gain: 0.2,
-            method: Chosen::Auto,
-            max_iterations,
-            tolerance,
-            lanes: 0,
-        }
+/// Numbers, or `"none"` where there is no bound.
+#[derive(Clone, Copy, Debug)]
+struct OrNone;
+
+impl Takes for OrNone {
+    fn takes(&self, value: f64) -> bool {
+        value.is_finite()
+    }
+    fn words(&self, _unit: &str) -> String {
+        "a finite number, or \"none\" for no bound".into()
+    }
+}
+
+phalanx::params! {
+    /// Parameters of the controller. States and inputs are in SI units, as the fields they stand for.
+    #[allow(non_snake_case, reason = "matrices are called what they are called everywhere")]
+    pub struct Params {
+        /// What the model's states are called in the cluster's state: `joint_q.knee`, `root_pos[2]`. One per row of A.
+        states: Vec<String> = Vec::new(), "";
+        /// What its inputs are called in the command: `joint_effort.knee`. One per column of B.
+        inputs: Vec<String> = Vec::new(), "";
+        /// Rows of the matrix A of the model x₊ = A x + B u + c over one step of the horizon; or such a matrix for each
+        /// stage.
+        A: Matrix = Matrix::Same(Vec::new()), "";
+        /// Rows of its B, or for each stage.
+        B: Matrix = Matrix::Same(Vec::new()), "";
+        /// Its c, or one for each stage; 0 where it is left out.
+        c: Option<Vector> = None, "";
+        /// Weight of the states' distance from `x_ref`, each stage: a diagonal, or rows.
+        Q: Option<Weight> = None, "";
+        /// Weight of the inputs' distance from `u_ref`, each stage: a diagonal, or rows.
+        R: Option<Weight> = None, "";
+        /// Weight of the states' distance at the end; Q where it is left out.
+        Qf: Option<Weight> = None, "";
+        /// Stages.
+        horizon: usize = 20, "", Range(1.0, MAX_HORIZON as f64);
+        /// Duration of a stage, compared with the cluster's; the cluster's where it is left out.
+        dt: Option<f64> = None, "s", positive;
+        /// Least inputs.
+        u_min: Option<Vec<Limit>> = None, "", OrNone;
+        /// Greatest inputs.
+        u_max: Option<Vec<Limit>> = None, "", OrNone;
+        /// Least states.
+        x_min: Option<Vec<Limit>> = None, "", OrNone;
+        /// Greatest states.
+        x_max: Option<Vec<Limit>> = None, "", OrNone;
+        /// What overstepping `x_min` and `x_max` by σ costs, l1·σ + ½·l2·σ², as `{ l1 = 0, l2 = 100 }`; they are hard
+        /// where it is left out.
+        x_soft: Option<Price> = None, "", at_least(0.0);
+        /// Bounds on sums of states and inputs at every stage, as `{ x = [1, 0], u = [1], min = 0, max = 1, soft = { l2 =
+        /// 100 } }`, of which all but one of x and u may be left out.
+        rows: Vec<Row> = Vec::new(), "";
+        /// Default of the ref of the same name; 0 where it is left out.
+        x_ref: Option<Vec<f64>> = None, "";
+        /// Default of the ref of the same name; 0 where it is left out.
+        u_ref: Option<Vec<f64>> = None, "";
+        /// Estimate what constantly disturbs the model, and aim where it can rest nevertheless.
+        offset_free: bool = false, "";
+        /// How much of what the model got wrong a step goes into that estimate.
+        disturbance_gain: f64 = 0.2, "", UpTo(1.0);
+        /// Which method solves: by size and kind of the problem, or a certain one.
+        method: Chosen = Chosen::Auto, "", OneOf(&Chosen::NAMES);
+        /// Iterations at the most.
+        max_iterations: u32 = Settings::default().max_iterations, "", at_least(1.0);
+        /// How far bounds may be overstepped, of their width.
+        tolerance: f64 = Settings::default().tolerance, "", Range(1e-12, 0.1);
+        /// Rows solved at once: as many as this CPU has lanes, or 0 for what is best. Answers do not depend on it.
+        lanes: usize = 0, "", OneOf(&Isa::CHOICES);
     }
 }
 
@@ -202,8 +193,15 @@ fn wrong(name: &str, what: impl std::fmt::Display) -> Error {
 }
 
 impl Params {
-    /// Names what is wrong with them, or says what they come to.
-    pub fn check(&self) -> Result<Plan> {
+    /// Of a cluster, and what they come to.
+    pub fn of(setup: &Setup) -> Result<(Self, Plan)> {
+        let params: Self = setup.checked_params()?;
+        let plan = params.plan()?;
+        Ok((params, plan))
+    }
+
+    /// Names what does not go together, or says what they come to.
+    fn plan(&self) -> Result<Plan> {
         let (nx, nu) = (self.states.len(), self.inputs.len());
         for (name, list) in [("states", &self.states), ("inputs", &self.inputs)] {
             if list.is_empty() {
@@ -213,37 +211,17 @@ impl Params {
                 return Err(wrong(name, format_args!("{} is named twice", twice.1)));
             }
         }
-        if !(1..=phalanx_ocp::lq::problem::MAX_HORIZON).contains(&self.horizon) {
-            return Err(wrong("horizon", format_args!("{} stages; give 1 to 10000", self.horizon)));
-        }
-        if let Some(dt) = self.dt
-            && !(dt > 0.0 && dt.is_finite())
-        {
-            return Err(wrong("dt", format_args!("{dt} s is no duration")));
-        }
-        if !(self.disturbance_gain > 0.0 && self.disturbance_gain <= 1.0) {
-            return Err(wrong(
-                "disturbance_gain",
-                format_args!("{}; give more than 0, 1 at the most", self.disturbance_gain),
-            ));
-        }
-        if !matches!(self.lanes, 0 | 1 | 4 | 8) {
-            return Err(wrong(
-                "lanes",
-                format_args!("{}; give 0 (as many as the CPU can), 1, 4 or 8", self.lanes),
-            ));
-        }
         let settings = self.settings();
         settings.check().map_err(|e| Error::Config(format!("params: {e}")))?;
-        let varying = matches!(self.a, Matrix::Each(_))
-            || matches!(self.b, Matrix::Each(_))
+        let varying = matches!(self.A, Matrix::Each(_))
+            || matches!(self.B, Matrix::Each(_))
             || matches!(self.c, Some(Vector::Each(_)));
         if self.offset_free && varying {
             return Err(wrong("offset_free", "needs one A, one B and one c for all stages"));
         }
-        let q = weight("Q", self.q.as_ref(), nx, false)?;
-        let r = weight("R", self.r.as_ref(), nu, true)?;
-        let qf = if self.qf.is_some() { weight("Qf", self.qf.as_ref(), nx, false)? } else { q.clone() };
+        let q = weight("Q", self.Q.as_ref(), nx, false)?;
+        let r = weight("R", self.R.as_ref(), nu, true)?;
+        let qf = if self.Qf.is_some() { weight("Qf", self.Qf.as_ref(), nx, false)? } else { q.clone() };
         let u_bounds = bounds(("u_min", &self.u_min), ("u_max", &self.u_max), nu)?;
         let mut x_bounds = bounds(("x_min", &self.x_min), ("x_max", &self.x_max), nx)?;
         if let Some(price) = self.x_soft {
@@ -251,8 +229,8 @@ impl Params {
         }
         let rows = self.general(nx, nu)?;
         let stage = |k: usize| -> Result<Stage> {
-            let a = matrix("A", &self.a, k, self.horizon, nx, nx)?;
-            let b = matrix("B", &self.b, k, self.horizon, nx, nu)?;
+            let a = matrix("A", &self.A, k, self.horizon, nx, nx)?;
+            let b = matrix("B", &self.B, k, self.horizon, nx, nu)?;
             let mut stage = Stage::new(&a, &b, &q, &r);
             stage.c = match &self.c {
                 None => vec![0.0; nx],
@@ -314,20 +292,17 @@ impl Params {
 }
 
 fn soft(name: &str, Price { l1, l2 }: Price) -> Result<Soft> {
-    match l1 >= 0.0 && l1.is_finite() && l2 > 0.0 && l2.is_finite() {
+    match l1 >= 0.0 && l2 > 0.0 {
         true => Ok(Soft { l1, l2 }),
         false => Err(wrong(name, format_args!("l1 = {l1}, l2 = {l2}; give l1 ≥ 0 and l2 > 0"))),
     }
 }
 
 fn vector(name: &str, given: Option<&Vec<f64>>, len: usize) -> Result<Vec<f64>> {
-    let Some(given) = given else { return Ok(vec![0.0; len]) };
-    if given.len() != len {
-        return Err(wrong(name, format_args!("{} numbers where {len} are due", given.len())));
-    }
-    match given.iter().position(|v| !v.is_finite()) {
-        Some(i) => Err(wrong(name, format_args!("element {i} is {}", given[i]))),
-        None => Ok(given.clone()),
+    match given {
+        None => Ok(vec![0.0; len]),
+        Some(given) if given.len() == len => Ok(given.clone()),
+        Some(given) => Err(wrong(name, format_args!("{} numbers where {len} are due", given.len()))),
     }
 }
 
@@ -364,7 +339,7 @@ fn full(name: &str, given: &[Vec<f64>], rows: usize, columns: usize) -> Result<V
     vector(name, Some(&given.concat()), rows * columns)
 }
 
-fn weight(name: &str, given: Option<&Weight>, n: usize, positive: bool) -> Result<Vec<f64>> {
+fn weight(name: &str, given: Option<&Weight>, n: usize, definite: bool) -> Result<Vec<f64>> {
     let all = match given {
         None => return Err(wrong(name, format_args!("is missing: give {n} weights"))),
         Some(Weight::Full(rows)) => full(name, rows, n, n)?,
@@ -377,8 +352,8 @@ fn weight(name: &str, given: Option<&Weight>, n: usize, positive: bool) -> Resul
     };
     for i in 0..n {
         let own = all[i * n + i];
-        if own < 0.0 || (positive && own == 0.0) {
-            let least = if positive { "more than 0" } else { "0 or more" };
+        if own < 0.0 || (definite && own == 0.0) {
+            let least = if definite { "more than 0" } else { "0 or more" };
             return Err(wrong(name, format_args!("weight {i} is {own}; give {least}")));
         }
     }
@@ -399,11 +374,7 @@ fn bounds(lower: Given<'_>, upper: Given<'_>, n: usize) -> Result<Bounds> {
         }
         for (i, limit) in given.iter().enumerate() {
             match limit {
-                Limit::At(value) if value.is_finite() => to[i] = *value,
-                Limit::At(value) => {
-                    let what = format_args!("element {i} is {value}; give a number, or \"none\"").to_string();
-                    return Err(wrong(name, what));
-                }
+                Limit::At(value) => to[i] = *value,
                 Limit::Not(NoLimit::None) => {}
             }
         }

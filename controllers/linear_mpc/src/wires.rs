@@ -1,38 +1,38 @@
 //! Which columns of the cluster's fields the model's states and inputs are.
 
-use phalanx::{Element, Error, Field, Group, Handle, Inputs, Outputs, Result, Setup};
+use phalanx::{Error, Field, Group, Inputs, Outputs, Result, Setup, Wire};
 
 /// An element of a field.
 #[derive(Clone, Copy, Debug)]
-struct Column<T> {
-    field: Handle<T>,
+struct Column {
+    field: Wire,
     at: usize,
 }
 
-/// Everything that is read or written, in the cluster's precision.
+/// Everything that is read or written.
 #[derive(Debug)]
-pub struct Wires<T> {
-    states: Vec<Column<T>>,
-    inputs: Vec<Column<T>>,
-    x_ref: Handle<T>,
-    u_ref: Handle<T>,
-    time: Handle<T>,
+pub struct Wires {
+    states: Vec<Column>,
+    inputs: Vec<Column>,
+    x_ref: Wire,
+    u_ref: Wire,
+    time: Wire,
     /// States and inputs whose field is predicted as well: which one, where, and how wide a node of it is.
-    state_courses: Vec<(usize, Column<T>, usize)>,
-    input_courses: Vec<(usize, Column<T>, usize)>,
+    state_courses: Vec<(usize, Column, usize)>,
+    input_courses: Vec<(usize, Column, usize)>,
 }
 
-impl<T: Element> Wires<T> {
+impl Wires {
     /// Finds them.
     pub fn of(setup: &Setup, states: &[String], inputs: &[String]) -> Result<Self> {
-        let courses = |names: &[String], group: Group| -> Result<Vec<(usize, Column<T>, usize)>> {
+        let courses = |names: &[String], group: Group| -> Result<Vec<(usize, Column, usize)>> {
             let mut all = Vec::new();
             for (i, name) in names.iter().enumerate() {
                 let (field, at) = find(setup, group, "", name)?;
                 let Ok(predicted) = setup.schema.record(Group::Prediction)?.field(&field.name) else {
                     continue;
                 };
-                let column = Column { field: setup.prediction(&field.name)?, at };
+                let column = Column { field: Wire::prediction(setup, &field.name)?, at };
                 all.push((i, column, predicted.shape[1..].iter().product()));
             }
             Ok(all)
@@ -40,9 +40,9 @@ impl<T: Element> Wires<T> {
         Ok(Self {
             states: columns(setup, Group::State, "states", states)?,
             inputs: columns(setup, Group::Cmd, "inputs", inputs)?,
-            x_ref: setup.refs("x_ref")?,
-            u_ref: setup.refs("u_ref")?,
-            time: setup.prediction("time")?,
+            x_ref: Wire::refs(setup, "x_ref")?,
+            u_ref: Wire::refs(setup, "u_ref")?,
+            time: Wire::prediction(setup, "time")?,
             state_courses: courses(states, Group::State)?,
             input_courses: courses(inputs, Group::Cmd)?,
         })
@@ -51,40 +51,38 @@ impl<T: Element> Wires<T> {
     /// Reads a row: the state, and the references for states and inputs.
     pub fn read(&self, inputs: &Inputs<'_>, x: &mut [f64], x_ref: &mut [f64], u_ref: &mut [f64]) {
         for (to, column) in x.iter_mut().zip(&self.states) {
-            *to = inputs.get(column.field)[column.at].to_f64();
+            *to = column.field.get(inputs, column.at);
         }
-        for (to, field) in [(x_ref, self.x_ref), (u_ref, self.u_ref)] {
-            for (to, from) in to.iter_mut().zip(inputs.get(field)) {
-                *to = from.to_f64();
-            }
-        }
+        self.x_ref.read_into(inputs, 0, x_ref);
+        self.u_ref.read_into(inputs, 0, u_ref);
     }
 
     /// Writes a row: the first inputs as its command, the whole course as its prediction.
     pub fn write(&self, outputs: &mut Outputs<'_>, inputs: &[f64], states: &[f64], dt: f64) {
         let (nx, nu) = (self.states.len(), self.inputs.len());
         for (column, value) in self.inputs.iter().zip(inputs) {
-            outputs.get(column.field)[column.at] = T::from_f64(*value);
+            column.field.write(outputs, column.at, &[*value]);
         }
-        for (k, time) in outputs.get(self.time).iter_mut().enumerate() {
-            *time = T::from_f64(k as f64 * dt);
-        }
+        let nodes = self.time.len();
+        self.time.write_each(outputs, 0, 1, (0..nodes).map(|k| k as f64 * dt));
         for (courses, values, n) in [(&self.state_courses, states, nx), (&self.input_courses, inputs, nu)] {
             for &(i, column, width) in courses {
-                let course = outputs.get(column.field);
-                for (k, node) in values.chunks_exact(n).enumerate() {
-                    course[k * width + column.at] = T::from_f64(node[i]);
-                }
+                column.field.write_each(
+                    outputs,
+                    column.at,
+                    width,
+                    values.chunks_exact(n).map(|node| node[i]),
+                );
             }
         }
     }
 }
 
-fn columns<T: Element>(setup: &Setup, group: Group, param: &str, names: &[String]) -> Result<Vec<Column<T>>> {
+fn columns(setup: &Setup, group: Group, param: &str, names: &[String]) -> Result<Vec<Column>> {
     let mut all = Vec::new();
     for (i, name) in names.iter().enumerate() {
         let (field, at) = find(setup, group, &format!("params: {param}[{i}]: "), name)?;
-        all.push(Column { field: setup.schema.record(group)?.handle(&field.name)?, at });
+        all.push(Column { field: Wire::to(setup, group, &field.name)?, at });
     }
     Ok(all)
 }

@@ -6,11 +6,13 @@
 mod params;
 mod plant;
 mod row;
-mod wire;
 
 pub use params::Params;
 
-use phalanx::{Description, Inputs, Outputs, RHController, Result, Setup, Verdict};
+use phalanx::{
+    Description, Inputs, Outputs, RHController, Result, Setup, Verdict,
+    params::{Parameter, Parameters},
+};
 use std::fmt;
 
 /// The controller.
@@ -23,12 +25,16 @@ impl fmt::Debug for Mppi {
 }
 
 impl RHController for Mppi {
+    fn params() -> Vec<Parameter> {
+        Params::table()
+    }
+
     fn describe(setup: &Setup) -> Result<Description> {
-        (Params::of(setup)?.entry()?.describe)(setup)
+        (setup.checked_params::<Params>()?.entry()?.describe)(setup)
     }
 
     fn build(setup: &Setup, row: usize) -> Result<Self> {
-        (Params::of(setup)?.entry()?.build)(setup, row).map(Self)
+        (setup.checked_params::<Params>()?.entry()?.build)(setup, row).map(Self)
     }
 
     fn reset(&mut self) {

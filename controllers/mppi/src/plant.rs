@@ -61,3 +61,14 @@ const fn entry<P: Plant<NX, NU>, const NX: usize, const NU: usize>() -> Entry {
 
 /// The models that can be named.
 pub const MODELS: [Entry; 1] = [entry::<cartpole::CartPolePlant, 4, 1>()];
+
+/// Their names.
+pub const NAMES: [&str; MODELS.len()] = {
+    let mut names = [""; MODELS.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = MODELS[i].name;
+        i += 1;
+    }
+    names
+};

@@ -3,10 +3,9 @@
 use crate::{
     params::{Params, several},
     plant::{Defaults, Plant},
-    wire::Wire,
 };
 use phalanx::{
-    Bool, Description, Error, Field, Group, Handle, Inputs, Outputs, Result, Setup, Verdict,
+    Bool, Description, Error, Field, Handle, Inputs, Outputs, Result, Setup, Verdict, Wire,
     fields::PredictionSpec, row_seed,
 };
 use phalanx_ocp::{
@@ -52,7 +51,8 @@ struct Refs {
 fn settled<P: Plant<NX, NU>, const NX: usize, const NU: usize>(
     setup: &Setup,
 ) -> Result<(Params, Defaults<NX, NU>)> {
-    let (params, by_default) = (Params::of(setup)?, P::defaults());
+    let (params, by_default) = (setup.checked_params::<Params>()?, P::defaults());
+    params.sampling().check().map_err(refused)?;
     P::check(setup)?;
     let settled = Defaults {
         dt: params.dt.unwrap_or(by_default.dt),
@@ -77,7 +77,7 @@ impl<P: Plant<NX, NU>, const NX: usize, const NU: usize> SampledRow<P, NX, NU> {
     pub fn describe(setup: &Setup) -> Result<Description> {
         let (params, settled) = settled::<P, NX, NU>(setup)?;
         range(&settled).check().map_err(refused)?;
-        let nodes = params.sampling.nodes + 1;
+        let nodes = params.nodes + 1;
         let target = Field::new("target", "m, rad, m/s, rad/s", "the state to reach")
             .shape(&[NX])
             .labels(&P::STATES)
@@ -87,7 +87,7 @@ impl<P: Plant<NX, NU>, const NX: usize, const NU: usize> SampledRow<P, NX, NU> {
             "",
             "how much more than the best a sample may cost and still count; above 0",
         )
-        .default_values(&[params.sampling.temperature]);
+        .default_values(&[params.temperature]);
         let noise_scale =
             Field::new("noise_scale", "", "a factor of the noise; above 0").default_values(&[1.0]);
         Ok(Description {
@@ -101,8 +101,8 @@ impl<P: Plant<NX, NU>, const NX: usize, const NU: usize> SampledRow<P, NX, NU> {
     pub fn build(setup: &Setup, row: usize) -> Result<Self> {
         let (params, settled) = settled::<P, NX, NU>(setup)?;
         let seed = row_seed(params.seed, row);
-        let tuning = Tuning { temperature: params.sampling.temperature, noise: 1.0 };
-        let mut mppi = Mppi::new(Isa::widest(), P::model(settled.dt), params.sampling, range(&settled))
+        let tuning = Tuning { temperature: params.temperature, noise: 1.0 };
+        let mut mppi = Mppi::new(Isa::widest(), P::model(settled.dt), params.sampling(), range(&settled))
             .map_err(refused)?;
         mppi.reset(seed);
         let cost = Quadratic {
@@ -126,8 +126,8 @@ impl<P: Plant<NX, NU>, const NX: usize, const NU: usize> SampledRow<P, NX, NU> {
                 noise_scale: setup.refs("noise_scale")?,
                 valid: setup.refs("valid")?,
             },
-            time: Wire::to(setup, Group::Prediction, "time")?,
-            node_cost: Wire::to(setup, Group::Prediction, "node_cost")?,
+            time: Wire::prediction(setup, "time")?,
+            node_cost: Wire::prediction(setup, "node_cost")?,
         })
     }
 
@@ -156,8 +156,8 @@ impl<P: Plant<NX, NU>, const NX: usize, const NU: usize> SampledRow<P, NX, NU> {
             let u = &inputs[node.min(last - 1)];
             let price = if node < last { cost.stage(node, x, u) } else { cost.terminal(x) };
             self.plant.predict(outputs, node, x, u);
-            self.time.set(outputs, node, &[node as f64 * self.dt]);
-            self.node_cost.set(outputs, node, &[price.min(f32::MAX.into())]);
+            self.time.write(outputs, node, &[node as f64 * self.dt]);
+            self.node_cost.write(outputs, node, &[price.min(f32::MAX.into())]);
         }
     }
 }

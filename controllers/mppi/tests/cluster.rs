@@ -25,9 +25,7 @@ fn config(rows: usize) -> ClusterConfig {
 
 /// With fewer samples than it takes to do well, for what does not need that.
 fn cheap(rows: usize) -> ClusterConfig {
-    let mut sampling = toml::Table::new();
-    sampling.insert("samples".into(), 100.into());
-    config(rows).param("sampling", sampling)
+    config(rows).param("samples", 100)
 }
 
 fn start(config: ClusterConfig) -> ClusterServer {
@@ -148,7 +146,7 @@ fn refs_are_followed_row_by_row() {
         fleet.step(&client);
     }
     assert!(fleet.0[0][0].abs() < 0.2 && (fleet.0[1][0] - 1.0).abs() < 0.2, "{:?}", fleet.0);
-    for (row, name) in [(2, "temperature = -1"), (3, "noise_scale = 0")] {
+    for (row, name) in [(2, "temperature is -1"), (3, "noise_scale is 0")] {
         let (_, message) = client.message(row).unwrap();
         assert!(message.contains(name), "{message}");
     }
@@ -178,18 +176,20 @@ fn a_state_without_meaning_costs_only_its_row() {
 #[test]
 fn what_cannot_be_worked_with_is_refused_by_name() {
     for (params, says) in [
-        ("model = 'cartpool'", "\"cartpool\" is not known; known are cartpole"),
-        ("sampling.samples = 0", "sampling.samples = 0: use 2 to 65536"),
-        ("sampling.samples = 1000000000", "sampling.samples = 1000000000"),
-        ("sampling.knots = 41", "sampling.knots = 41: use 1 to 40"),
-        ("sampling.temperature = nan", "sampling.temperature = NaN"),
-        ("sampling.sample = 3", "sample"),
-        ("sampling.spline = 'quintic'", "quintic"),
-        ("lower = [81.0]", "lower = 81, upper = 80"),
-        ("noise = [-1.0]", "noise of input 0 is -1"),
-        ("noise = [1.0, 2.0]", "noise has 2 entries: the model takes 1"),
-        ("state_weights = [1.0, 2.0, nan, 0.0]", "state_weights has NaN"),
-        ("dt = 0.0", "dt = 0"),
+        ("model = 'cartpool'", "model is \"cartpool\"; it must be cartpole"),
+        ("samples = 0", "samples is 0; it must be 2 to 65536"),
+        ("samples = 1000000000", "samples is 1e9; it must be 2 to 65536"),
+        ("knots = 41", "knots is 41; it must be 1 to 40"),
+        ("temperature = nan", "temperature is nan; it must be a finite number"),
+        ("temperature = 0.0", "temperature is 0; it must be"),
+        ("round_calm = 2.0", "round_calm is 2; it must be above 0, at most 1"),
+        ("sample = 3", "sample"),
+        ("spline = 'quintic'", "spline"),
+        ("lower = [81.0]", "lower is 81"),
+        ("noise = [-1.0]", "noise[0] is -1; it must be above 0"),
+        ("noise = [1.0, 2.0]", "noise has 2 entries; the model takes 1"),
+        ("state_weights = [1.0, 2.0, nan, 0.0]", "state_weights[2] is nan"),
+        ("dt = 0.0", "dt is 0 s; it must be 0.0001 to 1 s"),
         ("temprature = 1.0", "temprature"),
     ] {
         let mut config = config(1);

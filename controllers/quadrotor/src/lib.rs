@@ -9,12 +9,15 @@
 mod params;
 mod wires;
 
-pub use params::{Effort, Params};
+pub use params::Params;
+pub use phalanx_ocp::ddp::Effort;
 
 use phalanx::{
-    Batch, Description, Error, Field, RHGroup, Real, Result, Setup, Verdict, fields::PredictionSpec,
+    Batch, Description, Error, Field, RHGroup, Result, Setup, Verdict,
+    fields::PredictionSpec,
+    params::{Parameter, Parameters},
 };
-use phalanx_ocp::ddp::{Outcome, Plan, PoseTracking, Settings, Solver, Unconstrained, What};
+use phalanx_ocp::ddp::{Outcome, Pace, Plan, PoseTracking, Settings, Solver, Unconstrained, What};
 use std::ops::Range;
 use wires::{Seen, Shown, Wires};
 
@@ -32,26 +35,16 @@ const WIDTH: usize = 17;
 pub struct QuadrotorMpc {
     solver: Solver<13, 12, 4>,
     cost: PoseTracking,
-    wires: Fields,
+    wires: Wires,
+    pace: Pace,
     first: usize,
-    /// Time since each row's plan last moved on, s.
-    behind: Vec<f64>,
     /// References of all nodes, row by row.
     references: Vec<f64>,
-    /// Rows of this round, counted from the first; their lanes in the batch; and those whose plan moves on.
+    /// Rows of this round, counted from the first; and their lanes in the batch.
     asked: Vec<usize>,
     lanes: Vec<usize>,
-    moved: Vec<usize>,
     dt: f64,
-    cluster_dt: f64,
     hover: f64,
-}
-
-/// In the cluster's precision.
-#[derive(Debug)]
-enum Fields {
-    F32(Wires<f32>),
-    F64(Wires<f64>),
 }
 
 fn each_thrice([a, b, c, d]: [f64; 4], times: f64) -> [f64; 12] {
@@ -59,6 +52,10 @@ fn each_thrice([a, b, c, d]: [f64; 4], times: f64) -> [f64; 12] {
 }
 
 impl RHGroup for QuadrotorMpc {
+    fn params() -> Vec<Parameter> {
+        Params::table()
+    }
+
     fn describe(setup: &Setup) -> Result<Description> {
         let params = Params::of(setup)?;
         params.joints(setup)?;
@@ -94,7 +91,7 @@ impl RHGroup for QuadrotorMpc {
         };
         let settings = Settings {
             nodes: params.nodes,
-            mode: params.mode(),
+            mode: params.mode.mode(params.max_iterations),
             tolerance: params.tolerance,
             gap_weight: 2.0,
             ..Settings::default()
@@ -105,29 +102,23 @@ impl RHGroup for QuadrotorMpc {
         for row in 0..rows.len() {
             solver.set_limits(row, &[params.min_thrust; 4], &[params.max_thrust; 4]);
         }
-        let wires = match setup.config.real {
-            Real::F32 => Fields::F32(Wires::of(setup, joints)?),
-            Real::F64 => Fields::F64(Wires::of(setup, joints)?),
-        };
         let with_room = || Vec::with_capacity(rows.len());
         Ok(Self {
             solver,
             cost,
-            wires,
+            wires: Wires::of(setup, joints)?,
+            pace: Pace::new(rows.len(), params.nodes, dt, setup.config.cluster_dt),
             first: rows.start,
-            behind: vec![0.0; rows.len()],
             references: vec![0.0; rows.len() * WIDTH * (params.nodes + 1)],
             asked: with_room(),
             lanes: with_room(),
-            moved: with_room(),
             dt,
-            cluster_dt: setup.config.cluster_dt,
             hover: model.hover(),
         })
     }
 
     fn reset(&mut self, row: usize) {
-        self.behind[row - self.first] = 0.0;
+        self.pace.reset(row - self.first);
         self.solver.forget(row - self.first);
     }
 
@@ -137,11 +128,7 @@ impl RHGroup for QuadrotorMpc {
         for i in 0..batch.len() {
             let lane = batch.lane(i);
             let row = lane.inputs.row - self.first;
-            let seen = match &self.wires {
-                Fields::F32(wires) => wires.read(&lane.inputs),
-                Fields::F64(wires) => wires.read(&lane.inputs),
-            };
-            let Some(seen) = seen else {
+            let Some(seen) = self.wires.read(&lane.inputs) else {
                 *lane.verdict =
                     Verdict::Failed("root_quat has no direction: it is zero or not finite".into());
                 continue;
@@ -151,7 +138,7 @@ impl RHGroup for QuadrotorMpc {
             self.asked.push(row);
             self.lanes.push(i);
         }
-        self.move_on();
+        self.pace.pass(&self.asked, |rows| self.solver.shift(rows));
         self.solver.solve(&self.asked);
         let all = WIDTH * (self.solver.nodes() + 1);
         for (&row, &i) in self.asked.iter().zip(&self.lanes) {
@@ -165,10 +152,7 @@ impl RHGroup for QuadrotorMpc {
             }
             let references = &self.references[row * all..(row + 1) * all];
             let shown = Shown { plan, cost: &self.cost, references, dt: self.dt };
-            match &self.wires {
-                Fields::F32(wires) => wires.write(&shown, &mut outputs),
-                Fields::F64(wires) => wires.write(&shown, &mut outputs),
-            }
+            self.wires.write(&shown, &mut outputs);
         }
     }
 }
@@ -189,29 +173,6 @@ impl QuadrotorMpc {
             node[13..].fill(self.hover);
         }
         self.solver.set_reference(row, own);
-    }
-
-    /// A period has passed: moves the plans of this round's rows on by as many nodes.
-    fn move_on(&mut self) {
-        for &row in &self.asked {
-            // What is more than the horizon behind has nothing left to move.
-            let behind = self.behind[row] + self.cluster_dt;
-            self.behind[row] = behind.min(self.solver.nodes() as f64 * self.dt);
-        }
-        loop {
-            self.moved.clear();
-            for &row in &self.asked {
-                // Sums of steps that are not exact in binary must not cost a node.
-                if self.behind[row] > self.dt * (1.0 - 1e-6) {
-                    self.behind[row] -= self.dt;
-                    self.moved.push(row);
-                }
-            }
-            if self.moved.is_empty() {
-                return;
-            }
-            self.solver.shift(&self.moved);
-        }
     }
 }
 

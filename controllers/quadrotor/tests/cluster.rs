@@ -135,12 +135,12 @@ fn what_is_wrong_is_refused_by_name() {
     refused(config(1).param("nodes", 0), &["nodes"]);
     refused(config(1).param("nodes", 1_000_000), &["nodes"]);
     refused(config(1).param("mass", -1.0), &["mass"]);
-    refused(config(1).param("inertia", array(&[0.01, 0.0, 0.02])), &["inertia", "positive definite"]);
+    refused(config(1).param("inertia", array(&[0.01, 0.0, 0.02])), &["inertia[1] is 0 kg m²", "above 0"]);
     refused(config(1).param("inertia_products", array(&[0.1, 0.0, 0.0])), &["inertia", "positive definite"]);
     refused(config(1).param("min_thrust", 9.0), &["min_thrust", "max_thrust"]);
-    refused(config(1).param("weights", array(&[1.0, f64::NAN, 1.0, 1.0])), &["weights"]);
+    refused(config(1).param("weights", array(&[1.0, f64::NAN, 1.0, 1.0])), &["weights[1] is nan"]);
     refused(config(1).param("thrust_weight", 0.0), &["thrust_weight"]);
-    refused(config(1).param("mode", "slow"), &["slow"]);
+    refused(config(1).param("mode", "slow"), &["mode", "slow"]);
     let rotors = |names: &[&str]| toml::Value::Array(names.iter().map(|n| toml::Value::from(*n)).collect());
     refused(config(1).param("rotors", rotors(&["r0", "r1", "r2", "r9"])), &["rotors", "r9", "gimbal, r0"]);
     refused(config(1).param("rotors", rotors(&["r0", "r1", "r2"])), &["rotors", "four"]);

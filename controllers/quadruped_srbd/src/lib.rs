@@ -35,7 +35,11 @@ pub use params::{Params, Weights};
 
 use drive::Body;
 use model::Quadruped;
-use phalanx::{Batch, Description, Error, Inputs, Lane, RHGroup, Setup, Verdict, fields::PredictionSpec};
+use phalanx::{
+    Batch, Description, Error, Inputs, Lane, RHGroup, Setup, Verdict,
+    fields::PredictionSpec,
+    params::{Parameter, Parameters},
+};
 use phalanx_ocp::{
     lanes::Isa,
     srbd::{Outcome, Settings, Solver},
@@ -71,8 +75,7 @@ pub struct QuadrupedSrbd {
 }
 
 fn model(setup: &Setup) -> phalanx::Result<(Params, Quadruped)> {
-    let params: Params = setup.params()?;
-    params.check()?;
+    let params = Params::of(setup)?;
     let robot = Quadruped::new(setup.robot(), &params).map_err(|e| Error::Config(e.to_string()))?;
     Ok((params, robot))
 }
@@ -90,19 +93,11 @@ impl QuadrupedSrbd {
     }
 }
 
-/// How the MPC's problems are solved: as many at once as asked for, or as pay off.
-fn isa(lanes: usize, rows: usize) -> phalanx::Result<Isa> {
-    match lanes {
-        0 if rows == 1 => Ok(Isa::scalar()),
-        0 => Ok(Isa::widest()),
-        1 => Ok(Isa::scalar()),
-        _ => Isa::available().find(|isa| isa.lanes() == lanes).ok_or_else(|| {
-            Error::Config(format!("params: lanes is {lanes}, which this CPU does not have; leave it at 0"))
-        }),
-    }
-}
-
 impl RHGroup for QuadrupedSrbd {
+    fn params() -> Vec<Parameter> {
+        Params::table()
+    }
+
     fn describe(setup: &Setup) -> phalanx::Result<Description> {
         let (params, robot) = model(setup)?;
         Ok(Description {
@@ -131,11 +126,11 @@ impl RHGroup for QuadrupedSrbd {
             tolerance: params.tolerance,
             max_iterations: params.max_iterations,
         };
+        let isa = Isa::of(params.lanes, rows.len()).map_err(|e| Error::Config(format!("params: {e}")))?;
         Ok(Self {
             refs: Refs::of(setup, &robot.stature)?,
             wires: Wires::of(setup)?,
-            solver: Solver::new(&settings, rows.len(), isa(params.lanes, rows.len())?)
-                .map_err(|e| Error::Config(e.to_string()))?,
+            solver: Solver::new(&settings, rows.len(), isa).map_err(|e| Error::Config(e.to_string()))?,
             body: Body::new(robot, setup.config.cluster_dt),
             first: rows.start,
             rows: rows.clone().map(|_| Row::default()).collect(),

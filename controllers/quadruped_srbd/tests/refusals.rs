@@ -28,7 +28,7 @@ fn parameters_by_name() {
     says(config(1).param("horizon", 0), &["horizon is 0", "1 to 64"]);
     says(config(1).param("horizon", 1_000_000), &["horizon is 1000000"]);
     says(config(1).param("mpc_dt", -0.03), &["mpc_dt is -0.03"]);
-    says(config(1).param("mpc_dt", f64::NAN), &["mpc_dt is NaN"]);
+    says(config(1).param("mpc_dt", f64::NAN), &["mpc_dt is nan"]);
     says(config(1).param("horizont", 10), &["horizont", "horizon"]);
     says(config(1).param("lanes", 7), &["lanes is 7", "1, 4 or 8"]);
     let leg: toml::Table = toml::from_str("reach = 7.0").unwrap();

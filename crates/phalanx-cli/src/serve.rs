@@ -79,7 +79,7 @@ pub struct Args {
     /// What a failed or dead row commands
     #[arg(long)]
     policy: Option<PolicyFlag>,
-    /// A parameter of the controller (repeatable); the value as in TOML, else text
+    /// A parameter of the controller (repeatable); the value as in TOML, else text; TABLE.KEY in a table
     #[arg(long, value_name = "KEY=VALUE")]
     param: Vec<String>,
     /// Time step of the simulator, seconds

@@ -86,6 +86,19 @@ fn controllers_tell_what_can_be_set() {
     let text = phalanx(&["controllers", "echo"]).ok().stdout;
     assert!(text.contains("bias") && text.contains("[us] Time to work"), "{text}");
     phalanx(&["controllers", "echo", "--param", "busy_us=-1"]).failed(2, &["busy_us is -1 us", "0 to"]);
+    for (name, shown) in [
+        ("linear_mpc", "u_max"),
+        ("cartpole", "position_bound"),
+        ("quadrotor", "rotor_positions"),
+        ("mppi", "round_calm"),
+        ("quadruped_srbd", "weights.angular_velocity"),
+    ] {
+        let text = phalanx(&["controllers", name]).ok().stdout;
+        assert!(text.contains("params, set at start") && text.contains(shown), "{name}: {text}");
+    }
+    let wrong = ["controllers", "quadruped_srbd", "--param", "weights.position=[1, 2, -3]"];
+    phalanx(&wrong).failed(2, &["weights.position[2] is -3/m²; it must be 0 to"]);
+    phalanx(&["controllers", "linear_mpc", "--param", "horizon=5"]).failed(2, &["states: name at least one"]);
     phalanx(&["controllers", "ecko"]).failed(2, &["did you mean echo"]);
 }
 

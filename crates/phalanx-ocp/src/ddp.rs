@@ -23,12 +23,14 @@ mod block;
 mod boxqp;
 mod dense;
 mod flight;
+mod pace;
 mod problem;
 mod settings;
 
 pub use flight::PoseTracking;
+pub use pace::Pace;
 pub use problem::{Constraint, Cost, Kind, Motion, Quadratic, StateBounds, Tracking, Unconstrained};
-pub use settings::{MOST_ITERATIONS, MOST_NODES, Mode, SettingError, Settings, Start};
+pub use settings::{Effort, MOST_ITERATIONS, MOST_NODES, Mode, SettingError, Settings, Start};
 
 use crate::lanes::{Isa, Job, Mask, Real, Visitor};
 use block::{Block, Problem, Said, Stop};

@@ -194,7 +194,18 @@ pub enum Isa {
     Avx512,
 }
 
+/// More lanes than this CPU has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("lanes is {lanes}, which this CPU does not have; its widest is {}; give 0 for what is best", Isa::widest().lanes())]
+pub struct NoSuchLanes {
+    /// As asked for.
+    pub lanes: usize,
+}
+
 impl Isa {
+    /// All that [`Isa::of`] may be asked for; not every CPU has them.
+    pub const CHOICES: [usize; 4] = [0, 1, 4, 8];
+
     /// All that this CPU can run, narrowest first.
     pub fn available() -> impl Iterator<Item = Isa> {
         [Self::Plain, Self::Fused, Self::Avx2, Self::Avx512].into_iter().filter(|isa| isa.is_available())
@@ -208,6 +219,15 @@ impl Isa {
     /// The best for many problems.
     pub fn widest() -> Self {
         Self::available().last().unwrap_or(Self::Plain)
+    }
+
+    /// As users choose it for so many problems: by its lanes, or 0 for what is best.
+    pub fn of(lanes: usize, problems: usize) -> Result<Self, NoSuchLanes> {
+        match lanes {
+            0 if problems > 1 => Ok(Self::widest()),
+            0 | 1 => Ok(Self::scalar()),
+            lanes => Self::available().find(|isa| isa.lanes() == lanes).ok_or(NoSuchLanes { lanes }),
+        }
     }
 
     /// Can this CPU run it?

@@ -24,12 +24,10 @@ use crate::{
     model::Dynamics,
 };
 use kernel::{Kernel, Plan};
-use serde::{Deserialize, Serialize};
 use std::{fmt, marker::PhantomData};
 
 /// How samples are drawn and weighed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
     /// Samples of a round, the plan itself being the first: 2 to 65536. Default 1024.
     pub samples: usize,
@@ -175,7 +173,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SamplingError {
     /// A count out of range.
-    #[error("{name} = {value}: use {least} to {most}")]
+    #[error("{name} is {value}; it must be {least} to {most}")]
     Whole {
         /// Which.
         name: &'static str,
@@ -187,7 +185,7 @@ pub enum SamplingError {
         most: usize,
     },
     /// No share.
-    #[error("{name} = {value}: use a number above 0, at most 1")]
+    #[error("{name} is {value}; it must be above 0, at most 1")]
     Share {
         /// Which.
         name: &'static str,
@@ -195,7 +193,7 @@ pub enum SamplingError {
         value: f64,
     },
     /// Not above 0, or out of proportion.
-    #[error("{name} = {value}: use {least:e} to {most:e}")]
+    #[error("{name} is {value}; it must be {least:e} to {most:e}")]
     Scale {
         /// Which.
         name: &'static str,
@@ -215,7 +213,7 @@ pub enum SamplingError {
         value: f64,
     },
     /// Limits that cross, meet or are not finite.
-    #[error("input {input} has limits lower = {lower}, upper = {upper}: use finite ones, lower below upper")]
+    #[error("lower is {lower} and upper is {upper} for input {input}; give finite ones, lower below upper")]
     Limits {
         /// Which input.
         input: usize,

@@ -1,7 +1,7 @@
 //! Every setting of a cluster: its name, unit, default and check, in one struct. TOML and the builder fill
 //! this same struct; an unknown key is refused by name.
 
-use crate::{Error, Result, plan::CpuConfig, rates::Rates, robot::RobotSpec, schema::Field};
+use crate::{Error, Result, params, plan::CpuConfig, rates::Rates, robot::RobotSpec, schema::Field};
 use phalanx_shm::{ArenaName, Dtype};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -235,6 +235,17 @@ impl ClusterConfig {
                 return bad(format!("{name} = {value}: use {least} to 1000000 (seconds)"));
             }
         }
+        // Workers get the settings as JSON, which knows no such numbers.
+        for (name, value) in &self.params {
+            let odd =
+                |value: &toml::Value| matches!(value, toml::Value::Float(number) if !number.is_finite());
+            if let Some((at, number)) = params::first(value, &odd) {
+                return bad(format!(
+                    "params: {name}{at} is {number}; it must be a finite number: leave it out, or use the controller's \
+                     own word where it is to have none (`phalanx controllers NAME` shows them)"
+                ));
+            }
+        }
         if self.spin_us.is_some_and(|us| us > 10_000_000) {
             return bad("spin_us: at most 10000000 (10 s)".into());
         }
@@ -271,6 +282,19 @@ mod tests {
         ] {
             let error = ClusterConfig::from_toml(text).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_no_finite_numbers_are_refused_by_name() {
+        for (text, says) in [
+            ("u_max = inf", "u_max is inf; it must be a finite number"),
+            ("x_max = [1.0, -inf]", "x_max[1] is -inf"),
+            ("weights = { position = [0.0, [nan]] }", "weights.position[1][0] is nan"),
+        ] {
+            let text = format!("name = 'x'\nrows = 3\n[params]\n{text}");
+            let error = ClusterConfig::from_toml(&text).unwrap().resolve().unwrap_err().to_string();
+            assert!(error.contains(&format!("params: {says}")) && error.contains("leave it out"), "{error}");
         }
     }
 

@@ -45,15 +45,32 @@ pub struct Description {
     /// The time step it was written for, s; compared with `cluster_dt`.
     #[serde(default)]
     pub dt: Option<f64>,
-    /// Its parameters, for people; see [`crate::params!`].
+    /// Its parameters, for people. Filled in by the library where left empty, from [`RHController::params`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<Parameter>,
+    /// Why it cannot serve the cluster it was asked about; all it says besides are its parameters. Filled in by the
+    /// library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// What its one-time preparation came to, for all rows to be built from ([`Setup::prepared`]).
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub prepared: serde_json::Value,
     /// Several threads of one worker may each hold some of its rows. Filled in by the library.
     #[serde(default)]
     pub threads: bool,
+}
+
+impl Description {
+    /// What a controller with these parameters told, be it that it refuses.
+    pub(crate) fn with(params: Vec<Parameter>, told: Result<Self>) -> Result<Self> {
+        match told {
+            Ok(told) if told.params.is_empty() => Ok(Self { params, ..told }),
+            Err(Error::Config(why)) if !params.is_empty() => {
+                Ok(Self { params, refused: Some(why), ..Self::default() })
+            }
+            told => told,
+        }
+    }
 }
 
 /// What a controller is built from.
@@ -89,7 +106,11 @@ impl Setup {
     /// The controller's parameters as its own type. Give it `#[serde(deny_unknown_fields, default)]`.
     pub fn params<P: DeserializeOwned>(&self) -> Result<P> {
         let table = toml::Value::Table(self.config.params.clone());
-        table.try_into().map_err(|e: toml::de::Error| Error::Config(format!("params: {}", e.message())))
+        table.try_into().map_err(|e: toml::de::Error| {
+            // In two lines: what, and in which parameter.
+            let said = e.to_string();
+            Error::Config(format!("params: {}", said.trim_end().replace('\n', " ")))
+        })
     }
 
     /// The controller's parameters as [`crate::params!`] declared them, checked.
@@ -231,6 +252,11 @@ impl Outputs<'_> {
 
 /// One row's controller.
 pub trait RHController: Sized + 'static {
+    /// What can be set: `Params::table()` of what [`crate::params!`] declared.
+    fn params() -> Vec<Parameter> {
+        Vec::new()
+    }
+
     /// What the type says of itself before any row is built: its refs, predictions, time step.
     fn describe(_setup: &Setup) -> Result<Description> {
         Ok(Description::default())
@@ -263,6 +289,11 @@ pub trait RHController: Sized + 'static {
 
 /// A controller that solves many rows at once (SIMD lanes, batched kernels).
 pub trait RHGroup: Sized + 'static {
+    /// As [`RHController::params`].
+    fn params() -> Vec<Parameter> {
+        Vec::new()
+    }
+
     /// As [`RHController::describe`].
     fn describe(_setup: &Setup) -> Result<Description> {
         Ok(Description::default())

@@ -50,6 +50,7 @@ mod supervisor;
 mod tables;
 mod told;
 pub mod warm;
+mod wire;
 mod worker;
 
 pub use client::{ClusterClient, Ticket, Wait};
@@ -71,6 +72,7 @@ pub use server::{ClusterServer, Progress, StartPhase};
 pub use tables::{
     RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState, Table,
 };
+pub use wire::Wire;
 pub use worker::{Probe, Stage};
 
 /// The README's program compiles.

@@ -25,10 +25,15 @@
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// All parameters of a controller; declared by [`params!`](crate::params!).
+/// All parameters of a controller, or those in a table of its own among them; declared by
+/// [`params!`](crate::params!).
 pub trait Parameters: DeserializeOwned {
     /// Refuses what is out of range, by its name.
-    fn check(&self) -> Result<()>;
+    fn check(&self) -> Result<()> {
+        self.check_in("")
+    }
+    /// As [`Parameters::check`], with what comes before the names (`"weights."`).
+    fn check_in(&self, table: &str) -> Result<()>;
     /// What there is to set.
     fn table() -> Vec<Parameter>;
 }
@@ -37,7 +42,7 @@ pub trait Parameters: DeserializeOwned {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
-    /// Its name in `[params]`.
+    /// Its name in `[params]`; with a dot (`weights.force`) in a table there.
     pub name: String,
     /// Its unit; empty for none.
     #[serde(default)]
@@ -52,10 +57,14 @@ pub struct Parameter {
     pub doc: String,
 }
 
-/// Which numbers a parameter takes.
+/// Which numbers or texts a parameter takes.
 pub trait Takes {
-    /// This one?
+    /// This number?
     fn takes(&self, value: f64) -> bool;
+    /// This text?
+    fn takes_text(&self, _text: &str) -> bool {
+        true
+    }
     /// In words, with a unit.
     fn words(&self, unit: &str) -> String;
 }
@@ -68,6 +77,10 @@ pub struct Range(pub f64, pub f64);
 #[derive(Clone, Copy, Debug)]
 pub struct Above(pub f64);
 
+/// Above 0, up to a number that is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct UpTo(pub f64);
+
 /// A number or greater.
 #[derive(Clone, Copy, Debug)]
 pub struct AtLeast(pub f64);
@@ -75,6 +88,10 @@ pub struct AtLeast(pub f64);
 /// Any number but NaN and the infinities.
 #[derive(Clone, Copy, Debug)]
 pub struct Finite;
+
+/// One of some whole numbers or texts.
+#[derive(Clone, Copy, Debug)]
+pub struct OneOf<T: 'static>(pub &'static [T]);
 
 /// Above 0.
 #[allow(non_upper_case_globals, reason = "reads as a word in the table of parameters")]
@@ -90,7 +107,18 @@ pub const fn at_least(least: f64) -> AtLeast {
 }
 
 fn with_unit(value: f64, unit: &str) -> String {
-    if unit.is_empty() { format!("{value}") } else { format!("{value} {unit}") }
+    let value = number(value);
+    match unit.strip_prefix("1/") {
+        _ if unit.is_empty() => value,
+        Some(per) => format!("{value}/{per}"),
+        None => format!("{value} {unit}"),
+    }
+}
+
+/// As people write it, whatever its size.
+fn number(value: f64) -> String {
+    let plain = value == 0.0 || (1e-4..1e7).contains(&value.abs()) || !value.is_finite();
+    if plain { format!("{value}") } else { format!("{value:e}") }
 }
 
 impl Takes for Range {
@@ -98,7 +126,7 @@ impl Takes for Range {
         (self.0..=self.1).contains(&value)
     }
     fn words(&self, unit: &str) -> String {
-        format!("{} to {}", self.0, with_unit(self.1, unit))
+        format!("{} to {}", number(self.0), with_unit(self.1, unit))
     }
 }
 
@@ -108,6 +136,15 @@ impl Takes for Above {
     }
     fn words(&self, unit: &str) -> String {
         format!("above {}", with_unit(self.0, unit))
+    }
+}
+
+impl Takes for UpTo {
+    fn takes(&self, value: f64) -> bool {
+        value > 0.0 && value <= self.0
+    }
+    fn words(&self, unit: &str) -> String {
+        format!("above 0, at most {}", with_unit(self.0, unit))
     }
 }
 
@@ -129,149 +166,160 @@ impl Takes for Finite {
     }
 }
 
-/// A parameter's type: what numbers are in it to be checked.
-pub trait Value {
-    /// Shows every number, with where it is (`""`, `"[2]"`, `"[2][0]"`).
-    fn each(&self, see: &mut dyn FnMut(&str, f64)) {
-        let _ = see;
+impl Takes for OneOf<usize> {
+    fn takes(&self, value: f64) -> bool {
+        self.0.iter().any(|&one| one as f64 == value)
+    }
+    fn words(&self, _unit: &str) -> String {
+        either(&self.0.iter().map(usize::to_string).collect::<Vec<_>>())
     }
 }
 
-macro_rules! numbers {
-    ($($type:ty)*) => { $(
-        impl Value for $type {
-            fn each(&self, see: &mut dyn FnMut(&str, f64)) {
-                see("", *self as f64);
-            }
-        }
-    )* };
-}
-
-numbers!(f64 f32 usize u64 u32 i64 i32);
-
-impl Value for bool {}
-impl Value for String {}
-impl Value for std::path::PathBuf {}
-
-impl<T: Value> Value for Option<T> {
-    fn each(&self, see: &mut dyn FnMut(&str, f64)) {
-        self.iter().for_each(|value| value.each(see));
+impl Takes for OneOf<&'static str> {
+    fn takes(&self, _value: f64) -> bool {
+        false
+    }
+    fn takes_text(&self, text: &str) -> bool {
+        self.0.contains(&text)
+    }
+    fn words(&self, _unit: &str) -> String {
+        either(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 }
 
-impl<T: Value> Value for Vec<T> {
-    fn each(&self, see: &mut dyn FnMut(&str, f64)) {
-        self.as_slice().each(see);
+/// `a, b or c`.
+fn either(all: &[String]) -> String {
+    match all {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
     }
 }
 
-impl<T: Value, const N: usize> Value for [T; N] {
-    fn each(&self, see: &mut dyn FnMut(&str, f64)) {
-        self.as_slice().each(see);
+/// Refuses the first number or text out of range.
+pub fn check(name: &str, unit: &str, value: &impl Serialize, range: &dyn Takes) -> Result<()> {
+    // What TOML cannot write is `None`: the parameter is absent.
+    let Ok(value) = toml::Value::try_from(value) else { return Ok(()) };
+    let fits = |value: &toml::Value| match value {
+        toml::Value::Float(number) => range.takes(*number),
+        toml::Value::Integer(number) => range.takes(*number as f64),
+        toml::Value::String(text) => range.takes_text(text),
+        _ => true,
+    };
+    let Some((at, wrong)) = first(&value, &|value| !fits(value)) else { return Ok(()) };
+    let given = match wrong {
+        toml::Value::Float(number) => with_unit(*number, unit),
+        toml::Value::Integer(number) => with_unit(*number as f64, unit),
+        text => text.to_string(),
+    };
+    Err(Error::Config(format!("params: {name}{at} is {given}; it must be {}", range.words(unit))))
+}
+
+/// The first leaf of which something holds, and where it is: `""`, `"[2]"`, `".bounds[0]"`.
+pub(crate) fn first<'a>(
+    value: &'a toml::Value,
+    holds: &dyn Fn(&toml::Value) -> bool,
+) -> Option<(String, &'a toml::Value)> {
+    let within = |at: String, value| first(value, holds).map(|(rest, leaf)| (at + &rest, leaf));
+    match value {
+        toml::Value::Array(all) => all.iter().enumerate().find_map(|(i, v)| within(format!("[{i}]"), v)),
+        toml::Value::Table(all) => all.iter().find_map(|(name, v)| within(format!(".{name}"), v)),
+        leaf => holds(leaf).then(|| (String::new(), leaf)),
     }
 }
 
-impl<T: Value> Value for [T] {
-    fn each(&self, see: &mut dyn FnMut(&str, f64)) {
-        for (i, value) in self.iter().enumerate() {
-            value.each(&mut |at, number| see(&format!("[{i}]{at}"), number));
-        }
-    }
-}
-
-/// Refuses the first number out of range.
-pub fn check(name: &str, unit: &str, value: &dyn ValueOf, range: Option<&dyn Takes>) -> Result<()> {
-    let Some(range) = range else { return Ok(()) };
-    let mut wrong = None;
-    value.numbers(&mut |at, number| {
-        if wrong.is_none() && !range.takes(number) {
-            wrong = Some((at.to_owned(), number));
-        }
-    });
-    match wrong {
-        None => Ok(()),
-        Some((at, number)) => Err(Error::Config(format!(
-            "params: {name}{at} is {}; it must be {}",
-            with_unit(number, unit),
-            range.words(unit)
-        ))),
-    }
-}
-
-/// [`Value`] behind a pointer.
-pub trait ValueOf {
-    /// As [`Value::each`].
-    fn numbers(&self, see: &mut dyn FnMut(&str, f64));
-}
-
-impl<T: Value> ValueOf for T {
-    fn numbers(&self, see: &mut dyn FnMut(&str, f64)) {
-        self.each(see);
-    }
-}
-
-/// A default as TOML writes it.
+/// A default as TOML writes it; nothing where there is none.
 pub fn shown(value: &impl Serialize) -> String {
-    // `None` is what TOML cannot write: the parameter is absent.
-    toml::Value::try_from(value).map_or_else(|_| String::new(), |value| value.to_string())
+    match toml::Value::try_from(value) {
+        Ok(toml::Value::Array(all)) if all.is_empty() => String::new(),
+        Ok(toml::Value::Float(value)) if value != 0.0 && value.abs() < 1e-4 => format!("{value:e}"),
+        Ok(value) => value.to_string(),
+        Err(_) => String::new(),
+    }
 }
 
-/// Declares a controller's parameters: `name: type = default, "unit", range;` with the doc above.
+/// Declares a controller's parameters: `name: type = default, "unit", range;` with the doc above. Without a range, numbers
+/// must be finite.
+///
+/// `name: type;` is a table within: a struct that is declared the same way. Its parameters are set as `[params.name]`, in
+/// Python as a dict in the dict, on the command line as `--param name.of=value`.
 ///
 /// The struct deserialises from `[params]` (unknown names are refused), has the defaults, `check()` for the ranges and
 /// `table()` for people. See [`crate::params`].
 #[macro_export]
 macro_rules! params {
+    (@default $type:ty;) => { <$type as Default>::default() };
+    (@default $type:ty; $default:expr) => { $default };
+    (@range) => { &$crate::params::finite };
+    (@range $range:expr) => { &$range };
+    (@words $unit:literal) => { String::new() };
+    (@words $unit:literal $range:expr) => { $crate::params::Takes::words(&$range, $unit) };
+    (@check $name:expr, $value:expr;) => {
+        $crate::params::Parameters::check_in($value, &format!("{}.", $name))?
+    };
+    (@check $name:expr, $value:expr; $unit:literal $(, $range:expr)?) => {
+        $crate::params::check(&$name, $unit, $value, $crate::params!(@range $($range)?))?
+    };
+    (@show $all:ident, $name:expr, $type:ty, $doc:expr, $default:expr;) => {
+        $all.extend(<$type as $crate::params::Parameters>::table().into_iter().map(|parameter| {
+            $crate::params::Parameter { name: format!("{}.{}", $name, parameter.name), ..parameter }
+        }))
+    };
+    (@show $all:ident, $name:expr, $type:ty, $doc:expr, $default:expr; $unit:literal $(, $range:expr)?) => {
+        $all.push($crate::params::Parameter {
+            name: $name.into(),
+            unit: $unit.into(),
+            default: $crate::params::shown($default),
+            range: $crate::params!(@words $unit $($range)?),
+            doc: $doc.map(str::trim).join(" "),
+        })
+    };
     (
         $(#[$top:meta])*
-        $vis:vis struct $name:ident {
-            $( $(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr, $unit:literal $(, $range:expr)?; )*
+        $vis:vis struct $struct:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $field:ident: $type:ty $(= $default:expr, $unit:literal $(, $range:expr)?)?;
+            )*
         }
     ) => {
         $(#[$top])*
         #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        $vis struct $name {
+        $vis struct $struct {
             $(
                 $(#[doc = $doc])+
-                #[doc = concat!(" \n\nUnit: `", $unit, "`. Default: `", stringify!($default), "`.")]
+                $(#[doc = concat!(" \n\nUnit: `", $unit, "`. Default: `", stringify!($default), "`.")])?
                 pub $field: $type,
             )*
         }
 
-        impl Default for $name {
+        impl Default for $struct {
             fn default() -> Self {
-                Self { $($field: $default,)* }
+                Self { $($field: $crate::params!(@default $type; $($default)?),)* }
             }
         }
 
-        impl $crate::params::Parameters for $name {
-            fn check(&self) -> $crate::Result<()> {
+        impl $crate::params::Parameters for $struct {
+            fn check_in(&self, table: &str) -> $crate::Result<()> {
                 $(
-                    #[allow(unused_mut, unused_assignments)]
-                    let mut range: Option<&dyn $crate::params::Takes> = None;
-                    $( let limits = $range; range = Some(&limits); )?
-                    $crate::params::check(stringify!($field), $unit, &self.$field, range)?;
+                    $crate::params!(
+                        @check format!("{table}{}", stringify!($field)), &self.$field;
+                        $($unit $(, $range)?)?
+                    );
                 )*
                 Ok(())
             }
 
             fn table() -> Vec<$crate::params::Parameter> {
-                let defaults = Self::default();
-                vec![$(
-                    $crate::params::Parameter {
-                        name: stringify!($field).into(),
-                        unit: $unit.into(),
-                        default: $crate::params::shown(&defaults.$field),
-                        range: {
-                            #[allow(unused_mut, unused_assignments)]
-                            let mut words = String::new();
-                            $( words = $crate::params::Takes::words(&$range, $unit); )?
-                            words
-                        },
-                        doc: [$($doc),+].map(str::trim).join(" "),
-                    },
-                )*]
+                let (defaults, mut all) = (Self::default(), Vec::new());
+                $(
+                    $crate::params!(
+                        @show all, stringify!($field), $type, [$($doc),+], &defaults.$field;
+                        $($unit $(, $range)?)?
+                    );
+                )*
+                all
             }
         }
     };
@@ -282,8 +330,24 @@ mod tests {
     use super::*;
 
     crate::params! {
+        /// A table within.
+        struct Weights {
+            /// Of the force.
+            force: f64 = 0.5, "1/N²", Range(1e-9, 1e9);
+            /// Of the position.
+            position: [f64; 2] = [1.0, 2.0], "1/m²", at_least(0.0);
+        }
+    }
+
+    crate::params! {
         /// For tests.
         struct Params {
+            /// What counts.
+            weights_of: Weights;
+            /// Lanes.
+            lanes: usize = 0, "", OneOf(&[0, 1, 4]);
+            /// Of the method.
+            method: String = "auto".into(), "", OneOf(&["auto", "exact", "quick"]);
             /// A number,
             /// in two lines.
             gain: f64 = 0.5, "N/m", Range(0.0, 1.0);
@@ -306,6 +370,12 @@ mod tests {
     #[test]
     fn the_table_is_what_was_declared() {
         let table = Params::table();
+        let names: Vec<_> = table[..4].iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["weights_of.force", "weights_of.position", "lanes", "method"]);
+        assert_eq!((table[1].default.as_str(), table[1].unit.as_str()), ("[1.0, 2.0]", "1/m²"));
+        assert_eq!(table[0].range, "1e-9 to 1e9/N²");
+        assert_eq!((table[2].range.as_str(), table[3].range.as_str()), ("0, 1 or 4", "auto, exact or quick"));
+        let table = &table[4..];
         assert_eq!(table[0].doc, "A number, in two lines.");
         assert_eq!((table[0].unit.as_str(), table[0].default.as_str()), ("N/m", "0.5"));
         assert_eq!(table[0].range, "0 to 1 N/m");
@@ -323,6 +393,15 @@ mod tests {
         assert_eq!(
             refused("offset = [0.0, nan]"),
             "config: params: offset[1] is NaN m; it must be a finite number"
+        );
+        assert_eq!(refused("gait = 'trot'\nlanes = 3"), "config: params: lanes is 3; it must be 0, 1 or 4");
+        assert_eq!(
+            refused("method = 'slow'"),
+            "config: params: method is \"slow\"; it must be auto, exact or quick"
+        );
+        assert_eq!(
+            refused("[weights_of]\nposition = [1.0, -inf]"),
+            "config: params: weights_of.position[1] is -inf/m²; it must be 0/m² or above"
         );
         assert!(toml::from_str::<Params>("gian = 1.0").unwrap_err().message().contains("gain"));
     }

@@ -47,27 +47,34 @@ impl std::fmt::Debug for Entry {
 impl Entry {
     /// One controller per row, one thread per worker.
     pub fn new<T: RHController>(name: &'static str) -> Self {
-        Self { name, describe: T::describe, run: |ticket| worker::run_single::<T, _>(ticket, NoProbe) }
+        let run = |ticket: &Ticket| worker::run_single::<T, _>(ticket, NoProbe);
+        Self { name, describe: described::<T>, run }
     }
 
     /// One controller per row, as many threads per worker as `[cpu] threads` says.
     pub fn threaded<T: RHController + Send>(name: &'static str) -> Self {
         Self {
             name,
-            describe: |setup| Ok(Description { threads: true, ..T::describe(setup)? }),
+            describe: |setup| Ok(Description { threads: true, ..described::<T>(setup)? }),
             run: |ticket| worker::run_threads::<T>(ticket),
         }
     }
 
     /// All rows of a worker at once.
     pub fn group<G: RHGroup>(name: &'static str) -> Self {
-        Self { name, describe: G::describe, run: worker::run_group::<G> }
+        let describe = |setup: &Setup| Description::with(G::params(), G::describe(setup));
+        Self { name, describe, run: worker::run_group::<G> }
     }
 
     /// One controller per row, watched by a probe. For fault tests.
     pub fn probed<T: RHController, P: Probe + Default>(name: &'static str) -> Self {
-        Self { name, describe: T::describe, run: |ticket| worker::run_single::<T, _>(ticket, P::default()) }
+        let run = |ticket: &Ticket| worker::run_single::<T, _>(ticket, P::default());
+        Self { name, describe: described::<T>, run }
     }
+}
+
+fn described<T: RHController>(setup: &Setup) -> Result<Description> {
+    Description::with(T::params(), T::describe(setup))
 }
 
 /// If a server started this process as a worker, works and never returns; otherwise returns at once.
@@ -199,9 +206,10 @@ impl Controller {
         command
     }
 
-    /// What the controller says of itself for a cluster like this one.
+    /// What the controller says of itself for a cluster like this one. Where it refuses to serve that, what can be set
+    /// may be known nevertheless ([`Description::refused`]).
     pub fn description(&self, config: &ClusterConfig) -> Result<Description> {
-        self.describe(&Setup::of(config.clone()), &mut || ControlFlow::Continue(()))
+        self.told(&Setup::of(config.clone()), &mut || ControlFlow::Continue(()))
     }
 
     /// The command that starts a worker.
@@ -217,6 +225,14 @@ impl Controller {
         setup: &Setup,
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Description> {
+        let told = self.told(setup, go_on)?;
+        match told.refused {
+            Some(why) => Err(Error::Config(why)),
+            None => Ok(told),
+        }
+    }
+
+    fn told(&self, setup: &Setup, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Result<Description> {
         match &self.entry {
             Some(entry) => (entry.describe)(setup),
             None => self.ask(setup, go_on),

@@ -1,8 +1,7 @@
 //! A cart-pole: two joints, of which the first is pushed.
 
 use super::{Defaults, Plant};
-use crate::wire::Wire;
-use phalanx::{Error, Group, Inputs, Outputs, Result, Setup};
+use phalanx::{Error, Group, Inputs, Outputs, Result, Setup, Wire};
 use phalanx_ocp::model::CartPole;
 
 /// Where the joints' positions, velocities and efforts are.
@@ -40,7 +39,7 @@ impl Plant<4, 1> for CartPolePlant {
         match setup.robot().joints.len() {
             2 => Ok(()),
             joints => Err(Error::Config(format!(
-                "model = \"cartpole\": the robot has {joints} joints; it takes 2, the cart's and then the pole's \
+                "params: model is \"cartpole\": the robot has {joints} joints; it takes 2, the cart's and then the pole's \
                  (its angle from upright)"
             ))),
         }
@@ -62,15 +61,15 @@ impl Plant<4, 1> for CartPolePlant {
 
     fn command(&self, outputs: &mut Outputs<'_>, u: &[f64; 1], next: &[f64; 4]) {
         let [q, v, effort] = self.cmd;
-        q.set(outputs, 0, &next[..2]);
-        v.set(outputs, 0, &next[2..]);
-        effort.set(outputs, 0, u);
+        q.write(outputs, 0, &next[..2]);
+        v.write(outputs, 0, &next[2..]);
+        effort.write(outputs, 0, u);
     }
 
     fn predict(&self, outputs: &mut Outputs<'_>, node: usize, x: &[f64; 4], u: &[f64; 1]) {
         let [q, v, effort] = self.prediction;
-        q.set(outputs, 2 * node, &x[..2]);
-        v.set(outputs, 2 * node, &x[2..]);
-        effort.set(outputs, 2 * node, u);
+        q.write(outputs, 2 * node, &x[..2]);
+        v.write(outputs, 2 * node, &x[2..]);
+        effort.write(outputs, 2 * node, u);
     }
 }

@@ -46,10 +46,14 @@ pub fn run(args: &Args, out: &mut Out) -> Done {
             };
             let mut config = ClusterConfig::new("described", 1, robot);
             for param in &args.param {
-                let (name, value) = settings::parameter(param)?;
-                config.params.insert(name, value);
+                settings::set_parameter(&mut config.params, param)?;
             }
             let description = controller.description(&config)?;
+            // What was asked about a robot or parameters of the user's own is answered, or refused.
+            let own = args.robot.is_some() || !args.param.is_empty();
+            if let Some(why) = description.refused.as_ref().filter(|_| own) {
+                return Err(phalanx::Error::Config(why.clone()).into());
+            }
             if out.json {
                 out.value(&json!({ "name": controller.name, "description": description }))?;
             } else {
@@ -100,18 +104,23 @@ fn describe(name: &str, told: &Description, robot: &RobotSpec, out: &mut Out) ->
             hang(out, &head, Some(Colour::Cyan), &words(parameter))?;
         }
     }
+    if let Some(why) = &told.refused {
+        let note = format!(
+            "its refs depend on --robot and --param; with the builtin robot and no parameters: {why}"
+        );
+        writeln!(out)?;
+        hang(out, "", None, &note)?;
+    }
     Ok(())
 }
 
 fn words(parameter: &Parameter) -> String {
     let Parameter { unit, default, range, doc, .. } = parameter;
-    let mut text = if unit.is_empty() { doc.clone() } else { format!("[{unit}] {doc}") };
-    if !default.is_empty() {
-        text += &format!(" Default {default}");
-        text += if range.is_empty() { "." } else { "; " };
+    let what = if unit.is_empty() { doc.clone() } else { format!("[{unit}] {doc}") };
+    match (default.is_empty(), range.is_empty()) {
+        (true, true) => what,
+        (true, false) => format!("{what} Takes {range}."),
+        (false, true) => format!("{what} Default {default}."),
+        (false, false) => format!("{what} Default {default}; takes {range}."),
     }
-    if !range.is_empty() {
-        text += &format!("{range}.");
-    }
-    text
 }

@@ -71,14 +71,28 @@ fn overlay(config: &mut ClusterConfig, args: &Args) -> Result<(), Failure> {
     set(&mut config.history.rounds, &args.history);
     set(&mut config.start_timeout, &args.start_timeout);
     for param in &args.param {
-        let (name, value) = parameter(param)?;
-        config.params.insert(name, value);
+        set_parameter(&mut config.params, param)?;
     }
     Ok(())
 }
 
+/// Sets `key=value` among parameters; `table.key=value` in a table of them.
+pub fn set_parameter(params: &mut toml::Table, text: &str) -> Result<(), Failure> {
+    let (path, value) = parameter(text)?;
+    let (tables, name) = path.rsplit_once('.').map_or((None, &path[..]), |(t, name)| (Some(t), name));
+    let mut within = params;
+    for table in tables.into_iter().flat_map(|tables| tables.split('.')) {
+        let entry = within.entry(table).or_insert_with(|| toml::Table::new().into());
+        within = entry.as_table_mut().ok_or_else(|| {
+            Failure::usage(format_args!("--param {text:?}: {table} is set to a value, and is no table"))
+        })?;
+    }
+    within.insert(name.into(), value);
+    Ok(())
+}
+
 /// `key=value`, the value as in TOML; what TOML cannot read is a text.
-pub fn parameter(text: &str) -> Result<(String, toml::Value), Failure> {
+fn parameter(text: &str) -> Result<(String, toml::Value), Failure> {
     let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
         return Err(Failure::usage(format_args!("--param {text:?}: write key=value")));
     };
@@ -110,6 +124,17 @@ mod tests {
         assert_eq!(value("a=b=c"), toml::Value::String("b=c".into()));
         assert_eq!(value("a=1\nb = 2"), toml::Value::String("1\nb = 2".into()));
         assert!(parameter("novalue").is_err() && parameter("=1").is_err());
+    }
+
+    #[test]
+    fn a_dot_leads_into_a_table() {
+        let mut params: toml::Table = toml::from_str("speed = 1\nweights = { force = 1 }").unwrap();
+        for text in ["weights.position=[1, 2]", "leg.reach=0.9", "weights.force=2", "speed=3"] {
+            set_parameter(&mut params, text).unwrap();
+        }
+        let all = "speed = 3\nleg.reach = 0.9\nweights = { force = 2, position = [1, 2] }";
+        assert_eq!(params, toml::from_str(all).unwrap());
+        assert!(set_parameter(&mut params, "speed.low=1").is_err());
     }
 
     #[test]

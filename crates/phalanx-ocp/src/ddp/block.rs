@@ -2,14 +2,17 @@
 //! that may begin with a plan whose nodes do not join (FDDP: Mastalli et al. 2020), within limits of the input
 //! (Tassa, Mansard and Todorov 2014), with other conditions in an augmented Lagrangian (Howell et al. 2019).
 
+mod backward;
 mod conditions;
+mod search;
 
 use super::{
-    boxqp, dense,
+    dense,
     problem::{Constraint, Cost, Motion},
     settings::{Mode, Settings, Start},
 };
 use crate::lanes::{Mask, Real};
+use backward::Promise;
 
 /// A problem, the same for all rows.
 #[derive(Clone, Debug)]
@@ -87,26 +90,6 @@ struct Course<T: Real> {
     outer: T,
     /// The worst violation at the last update of the multipliers.
     violation: T,
-}
-
-/// What a backward pass promises: linear and quadratic part of the cost's change by the length of the step.
-struct Promise<T: Real> {
-    linear: T,
-    quadratic: T,
-    /// The change of a whole step.
-    whole: T,
-    /// The sum of all gaps, each times the cost-to-go's slope across it.
-    open: T,
-    sound: T::Mask,
-}
-
-/// What came of a roll-out.
-struct RollOut<T: Real> {
-    cost: T,
-    /// What the gaps add to the promise.
-    linear: T,
-    quadratic: T,
-    finite: T::Mask,
 }
 
 impl<T: Real, const NS: usize, const NX: usize, const NU: usize, const NC: usize> Block<T, NS, NX, NU, NC> {
@@ -297,128 +280,6 @@ impl<T: Real, const NS: usize, const NX: usize, const NU: usize, const NC: usize
         course
     }
 
-    /// Changes and reactions that are best for the linearised motion around the plan, from its end to its beginning.
-    #[inline(always)]
-    fn backward<M, C, G>(&mut self, problem: &Problem<M, C, G>, course: &Course<T>) -> Promise<T>
-    where
-        M: Motion<NS, NX, NU>,
-        C: Cost<NS, NX, NU>,
-        G: Constraint<NS, NX, NU, NC>,
-    {
-        let (motion, cost) = (&problem.motion, &problem.cost);
-        let nodes = self.nodes();
-        let width = cost.references();
-        let joined = (course.joined | !course.active).all();
-        let everybody = course.active.all();
-        let zero = T::zero();
-        let mut promise =
-            Promise { linear: zero, quadratic: zero, whole: zero, open: zero, sound: T::Mask::splat(true) };
-
-        let mut model = cost.terminal_model(&self.states[nodes], &self.references[nodes * width..]);
-        self.add_pull(problem, nodes, course.penalty, &mut model);
-        dense::mirror(&mut model.xx);
-        let (mut vx, mut vxx) = (model.x, model.xx);
-        for k in (0..nodes).rev() {
-            let (x, u) = (&self.states[k], &self.inputs[k]);
-            let (next, a, b) = motion.linearise(x, u);
-            if !joined {
-                let gap = motion.difference(&self.states[k + 1], &next);
-                self.open(k + 1, &gap, course, &mut vx, &vxx, &mut promise);
-            }
-            let reference = &self.references[k * width..(k + 1) * width];
-            let mut q = cost.stage_model(&self.states[k], &self.inputs[k], reference);
-            self.add_pull(problem, k, course.penalty, &mut q);
-
-            let mut damped = vxx;
-            for i in 0..NX {
-                damped[i][i] = vxx[i][i] + course.regularisation;
-            }
-            let va = dense::mul(&damped, &a);
-            let vb = dense::mul(&damped, &b);
-            dense::add_transposed_apply(&mut q.x, &a, &vx);
-            dense::add_transposed_apply(&mut q.u, &b, &vx);
-            dense::add_symmetric_mul(&mut q.uu, &b, &vb);
-            dense::add_transposed_mul(&mut q.ux, &vb, &a);
-            dense::add_symmetric_mul(&mut q.xx, &a, &va);
-            for i in 0..NU {
-                q.uu[i][i] += course.regularisation;
-            }
-
-            let u = &self.inputs[k];
-            let (mut lower, mut upper) = (self.lower, self.upper);
-            for i in 0..NU {
-                (lower[i], upper[i]) = (self.lower[i] - u[i], self.upper[i] - u[i]);
-            }
-            let policy = boxqp::solve(&q.uu, &q.u, &q.ux, &lower, &upper);
-            promise.sound = promise.sound & policy.sound;
-            let bend = {
-                let mut sum = zero;
-                for i in 0..NU {
-                    for j in 0..NU {
-                        let h = if j <= i { q.uu[i][j] } else { q.uu[j][i] };
-                        sum = (policy.change[i] * h).mul_add(policy.change[j], sum);
-                    }
-                }
-                sum
-            };
-            let slope = dense::add_dot(zero, &policy.change, &q.u);
-            promise.linear += slope;
-            promise.quadratic += bend;
-            promise.whole += T::splat(0.5).mul_add(bend, slope);
-
-            vx = q.x;
-            dense::add_transposed_apply(&mut vx, &q.ux, &policy.change);
-            vxx = q.xx;
-            dense::add_symmetric_mul(&mut vxx, &q.ux, &policy.gain);
-            dense::mirror(&mut vxx);
-            if everybody {
-                (self.changes[k], self.gains[k]) = (policy.change, policy.gain);
-            } else {
-                self.changes[k] = dense::select(course.active, &policy.change, &self.changes[k]);
-                for i in 0..NU {
-                    self.gains[k][i] = dense::select(course.active, &policy.gain[i], &self.gains[k][i]);
-                }
-            }
-        }
-        if !joined {
-            let gap = motion.difference(&self.states[0], &self.start);
-            self.open(0, &gap, course, &mut vx, &vxx, &mut promise);
-        }
-        let mut probe = promise.whole;
-        for i in 0..NX {
-            for j in 0..NX {
-                probe = vxx[i][j].mul_add(zero, probe);
-            }
-        }
-        promise.sound = promise.sound & probe.is_finite();
-        promise
-    }
-
-    /// Notes the gap before a node, and moves the cost-to-go's slope to its other side.
-    #[inline(always)]
-    fn open(
-        &mut self,
-        node: usize,
-        gap: &[T; NX],
-        course: &Course<T>,
-        vx: &mut [T; NX],
-        vxx: &[[T; NX]; NX],
-        promise: &mut Promise<T>,
-    ) {
-        let gap = dense::select(course.joined, &[T::zero(); NX], gap);
-        let mut bend = [T::zero(); NX];
-        dense::add_apply(&mut bend, vxx, &gap);
-        let before = dense::add_dot(T::zero(), &gap, vx);
-        for i in 0..NX {
-            vx[i] += bend[i];
-        }
-        (self.gaps[node], self.gap_slopes[node], self.gap_bends[node]) = (gap, *vx, bend);
-        promise.whole += T::splat(0.5).mul_add(dense::add_dot(T::zero(), &gap, &bend), before);
-        for i in 0..NX {
-            promise.open += (gap[i] * vx[i]).abs();
-        }
-    }
-
     /// Lanes with nothing left to gain are done, or go on with newer multipliers. Returns those that do not search.
     #[inline(always)]
     fn settle<M, C, G>(
@@ -467,148 +328,6 @@ impl<T: Real, const NS: usize, const NX: usize, const NU: usize, const NC: usize
             course.cost = T::select(again, cost, course.cost);
         }
         again | outdone | (still & kept)
-    }
-
-    /// Tries whole, half, quarter… steps until the cost falls as far as promised (or, while gaps close, rises no
-    /// further), lane by lane.
-    #[inline(always)]
-    fn search<M, C, G>(
-        &mut self,
-        problem: &Problem<M, C, G>,
-        course: &mut Course<T>,
-        promise: &Promise<T>,
-        resting: T::Mask,
-    ) where
-        M: Motion<NS, NX, NU>,
-        C: Cost<NS, NX, NU>,
-        G: Constraint<NS, NX, NU, NC>,
-    {
-        let settings = &problem.settings;
-        let candidates = course.active & !resting;
-        let mut searching = candidates & promise.sound;
-        let mut share = 1.0;
-        let mut eased = T::Mask::splat(false);
-        for _ in 0..=settings.halvings {
-            if !searching.any() {
-                break;
-            }
-            let rolled = self.forward(problem, course, share, share - 1.0);
-            let length = T::splat(share);
-            let linear = promise.linear + rolled.linear;
-            let quadratic = promise.quadratic + rolled.quadratic;
-            let expected = -(length * (T::splat(0.5) * length).mul_add(quadratic, linear));
-            let fall = course.cost - rolled.cost;
-            // What open gaps cost falls by as much as they close.
-            let closed = length * promise.open * T::splat(settings.gap_weight);
-            let least = T::splat(0.1) * (expected + closed);
-            let accepted = searching & rolled.finite & T::zero().le(least) & least.le(fall + closed);
-            self.accept(accepted);
-            course.cost = T::select(accepted, rolled.cost, course.cost);
-            if share == 1.0 {
-                course.joined = course.joined | accepted;
-            }
-            if share > 0.5 {
-                eased = accepted;
-            }
-            searching = searching & !accepted;
-            share *= 0.5;
-        }
-        let failed = searching | (candidates & !promise.sound);
-        let factor = T::splat(settings.regularisation_factor);
-        let stiffer = course.regularisation * factor;
-        let easier = (course.regularisation / factor).max(T::splat(settings.least_regularisation));
-        course.regularisation = T::select(failed, stiffer, course.regularisation);
-        course.regularisation = T::select(eased, easier, course.regularisation);
-        let stalled = failed & T::splat(settings.greatest_regularisation).lt(course.regularisation);
-        // Nothing can be said of a plan whose derivatives are not finite, whatever the regularisation.
-        let overflow = stalled & !promise.sound;
-        self.finish(overflow, Stop::Overflow, course);
-        self.finish(stalled & !overflow, Stop::Stalled, course);
-        course.active = course.active & !stalled;
-    }
-
-    /// Rolls a plan out into the trial: a share of each change, the reaction to where the states now are, and each
-    /// gap times `gap` left open.
-    #[inline(always)]
-    fn forward<M, C, G>(
-        &mut self,
-        problem: &Problem<M, C, G>,
-        course: &Course<T>,
-        share: f64,
-        gap: f64,
-    ) -> RollOut<T>
-    where
-        M: Motion<NS, NX, NU>,
-        C: Cost<NS, NX, NU>,
-        G: Constraint<NS, NX, NU, NC>,
-    {
-        let (motion, cost) = (&problem.motion, &problem.cost);
-        let width = cost.references();
-        let nodes = self.nodes();
-        let joined = share == 0.0 || (course.joined | !course.active).all();
-        let open = !joined && gap != 0.0;
-        let zero = T::zero();
-        let mut rolled = RollOut { cost: zero, linear: zero, quadratic: zero, finite: T::Mask::splat(true) };
-        let length = T::splat(share);
-        // Stays zero only while all that is added to it is finite.
-        let mut probe = zero;
-        let mut x = self.start;
-        for k in 0..=nodes {
-            if open {
-                let mut rest = self.gaps[k];
-                for i in 0..NX {
-                    rest[i] = T::splat(gap) * rest[i];
-                }
-                x = motion.displaced(&x, &rest);
-            }
-            let change = motion.difference(&self.states[k], &x);
-            if !joined {
-                let moved = dense::add_dot(zero, &self.gap_bends[k], &change);
-                let slope = dense::add_dot(zero, &self.gaps[k], &self.gap_slopes[k]);
-                let bend = dense::add_dot(zero, &self.gaps[k], &self.gap_bends[k]);
-                rolled.linear += slope - moved;
-                rolled.quadratic += (moved + moved) - bend;
-            }
-            for i in 0..NS {
-                probe = x[i].mul_add(zero, probe);
-            }
-            self.trial_states[k] = x;
-            let reference = &self.references[k * width..(k + 1) * width];
-            if k == nodes {
-                rolled.cost += cost.terminal(&x, reference);
-                rolled.cost += self.pull_cost(problem, k, course.penalty, &x, &[zero; NU]);
-                break;
-            }
-            let mut u = self.inputs[k];
-            for i in 0..NU {
-                let moved = length.mul_add(self.changes[k][i], u[i]);
-                u[i] =
-                    dense::add_dot(moved, &self.gains[k][i], &change).clamped(self.lower[i], self.upper[i]);
-                probe = u[i].mul_add(zero, probe);
-            }
-            self.trial_inputs[k] = u;
-            rolled.cost += cost.stage(&x, &u, reference);
-            rolled.cost += self.pull_cost(problem, k, course.penalty, &x, &u);
-            x = motion.step(&x, &u);
-        }
-        rolled.finite = (rolled.cost + probe).is_finite();
-        rolled
-    }
-
-    /// The trial becomes the plan.
-    #[inline(always)]
-    fn accept(&mut self, accepted: T::Mask) {
-        if accepted.all() {
-            std::mem::swap(&mut self.states, &mut self.trial_states);
-            std::mem::swap(&mut self.inputs, &mut self.trial_inputs);
-        } else if accepted.any() {
-            for k in 0..self.states.len() {
-                self.states[k] = dense::select(accepted, &self.trial_states[k], &self.states[k]);
-            }
-            for k in 0..self.inputs.len() {
-                self.inputs[k] = dense::select(accepted, &self.trial_inputs[k], &self.inputs[k]);
-            }
-        }
     }
 
     /// Notes how lanes ended.

@@ -1,5 +1,6 @@
 //! How hard a solver tries.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The longest horizon, in nodes: more is a typing error.
@@ -16,6 +17,32 @@ pub enum Mode {
     Capped(u32),
     /// When nothing is left to gain; the number is a precaution.
     Converged(u32),
+}
+
+/// A [`Mode`] by name, as users choose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effort {
+    /// Until nothing is left to gain.
+    Converged,
+    /// For so many iterations, or less.
+    Capped,
+    /// One iteration on the plan of the round before.
+    Rti,
+}
+
+impl Effort {
+    /// Its names.
+    pub const NAMES: [&'static str; 3] = ["converged", "capped", "rti"];
+
+    /// With its number of iterations.
+    pub fn mode(self, max_iterations: u32) -> Mode {
+        match self {
+            Self::Converged => Mode::Converged(max_iterations),
+            Self::Capped => Mode::Capped(max_iterations),
+            Self::Rti => Mode::Rti,
+        }
+    }
 }
 
 /// What the first iteration improves.

@@ -26,6 +26,9 @@ pub struct Tap {
 }
 
 impl Spline {
+    /// Their names.
+    pub const NAMES: [&'static str; 3] = ["zero", "linear", "cubic"];
+
     /// How many knots a node depends on.
     pub fn taps(self) -> usize {
         match self {

@@ -109,15 +109,15 @@ fn what_cannot_be_worked_with_is_refused_by_name() {
         built.err().map_or_else(String::new, |e| e.to_string())
     };
     for (sampling, says) in [
-        (Sampling { samples: 0, ..good.clone() }, "samples = 0: use 2 to 65536"),
-        (Sampling { samples: 1_000_000_000, ..good.clone() }, "samples = 1000000000"),
-        (Sampling { knots: 41, ..good.clone() }, "knots = 41: use 1 to 40"),
-        (Sampling { nodes: 0, ..good.clone() }, "nodes = 0"),
-        (Sampling { rounds: 0, ..good.clone() }, "rounds = 0"),
-        (Sampling { temperature: f64::NAN, ..good.clone() }, "temperature = NaN"),
-        (Sampling { temperature: 0.0, ..good.clone() }, "temperature = 0"),
-        (Sampling { round_calm: 1.5, ..good.clone() }, "round_calm = 1.5"),
-        (Sampling { near_calm: f64::NAN, ..good.clone() }, "near_calm = NaN"),
+        (Sampling { samples: 0, ..good.clone() }, "samples is 0; it must be 2 to 65536"),
+        (Sampling { samples: 1_000_000_000, ..good.clone() }, "samples is 1000000000"),
+        (Sampling { knots: 41, ..good.clone() }, "knots is 41; it must be 1 to 40"),
+        (Sampling { nodes: 0, ..good.clone() }, "nodes is 0"),
+        (Sampling { rounds: 0, ..good.clone() }, "rounds is 0"),
+        (Sampling { temperature: f64::NAN, ..good.clone() }, "temperature is NaN"),
+        (Sampling { temperature: 0.0, ..good.clone() }, "temperature is 0"),
+        (Sampling { round_calm: 1.5, ..good.clone() }, "round_calm is 1.5"),
+        (Sampling { near_calm: f64::NAN, ..good.clone() }, "near_calm is NaN"),
     ] {
         let refusal = refused(sampling, force());
         assert!(refusal.contains(says), "{says:?} is missing in {refusal:?}");
@@ -125,8 +125,8 @@ fn what_cannot_be_worked_with_is_refused_by_name() {
     for (inputs, says) in [
         (Inputs { noise: [0.0], ..force() }, "noise of input 0 is 0"),
         (Inputs { noise: [f64::NAN], ..force() }, "noise of input 0 is NaN"),
-        (Inputs { lower: [81.0], ..force() }, "lower = 81, upper = 80"),
-        (Inputs { upper: [f64::INFINITY], ..force() }, "upper = inf"),
+        (Inputs { lower: [81.0], ..force() }, "lower is 81 and upper is 80"),
+        (Inputs { upper: [f64::INFINITY], ..force() }, "upper is inf"),
         (Inputs { rest: [100.0], ..force() }, "rests at 100"),
     ] {
         let refusal = refused(good.clone(), inputs);
