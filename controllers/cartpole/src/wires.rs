@@ -1,7 +1,7 @@
 //! Between a row's fields and the controller's numbers.
 
 use crate::{Cost, Plan, Tracking};
-use phalanx::{Inputs, Outputs, Result, Setup, Wire};
+use phalanx::{Inputs, Meant, Outputs, Result, Setup, Wire};
 
 /// The fields it reads and writes.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub struct Wires {
     q: Wire,
     v: Wire,
     target: Wire,
+    target_meant: Meant,
     force: Wire,
     time: Wire,
     path_q: Wire,
@@ -37,6 +38,7 @@ impl Wires {
             q: Wire::state(setup, "joint_q")?,
             v: Wire::state(setup, "joint_v")?,
             target: Wire::refs(setup, "target_x")?,
+            target_meant: setup.meant("target_x")?,
             force: Wire::cmd(setup, "joint_effort")?,
             time: Wire::prediction(setup, "time")?,
             path_q: Wire::prediction(setup, "joint_q")?,
@@ -47,11 +49,12 @@ impl Wires {
         })
     }
 
-    /// Position, angle, their rates, and the target.
+    /// Position, angle, their rates, and the target: the middle, where none is meant.
     pub fn read(&self, inputs: &Inputs<'_>) -> [f64; 5] {
         let [cart, pole] = self.joints;
         let of = |wire: Wire, element| wire.get(inputs, element);
-        [of(self.q, cart), of(self.q, pole), of(self.v, cart), of(self.v, pole), of(self.target, 0)]
+        let target = if inputs.means(self.target_meant) { of(self.target, 0) } else { 0.0 };
+        [of(self.q, cart), of(self.q, pole), of(self.v, cart), of(self.v, pole), target]
     }
 
     pub fn write(&self, shown: &Shown<'_>, outputs: &mut Outputs<'_>) {

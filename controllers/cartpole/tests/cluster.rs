@@ -1,7 +1,7 @@
 //! The controller in a cluster.
 
 use phalanx::{
-    ClusterClient, ClusterConfig, Error, LocalCluster, Outcome, Real, Rows, Wait, robot::RobotSpec,
+    Bool, ClusterClient, ClusterConfig, Error, LocalCluster, Outcome, Real, Rows, Wait, robot::RobotSpec,
 };
 use phalanx_cartpole::CartPoleMpc;
 use phalanx_ocp::model::{CartPole, Dynamics};
@@ -122,6 +122,21 @@ fn it_works_in_single_precision_and_brings_the_cart_to_its_target() {
     let total: f64 = nodes.iter().sum();
     assert!((terms.iter().sum::<f64>() - total).abs() < 1e-3 * (total + 1e-6));
     assert!((client.status.of(1).cost - total).abs() < 1e-3 * (total + 1e-6));
+}
+
+#[test]
+fn a_target_that_is_not_meant_is_the_middle() {
+    let (mut cluster, mut client) = start(config(2));
+    let target = client.refs.handle::<f32>("target_x").unwrap();
+    let valid = client.refs.handle::<Bool>("valid").unwrap();
+    let states = [[0.1, 0.05, 0.0, 0.0]; 2];
+    client.refs.get_mut(target, 1)[0] = 1.0;
+    client.refs.get_mut(valid, 1)[0] = Bool::from(false);
+    let forces = round(&mut cluster, &mut client, &states);
+    assert_eq!(forces[0], forces[1]);
+    client.refs.get_mut(valid, 1)[0] = Bool::from(true);
+    let forces = round(&mut cluster, &mut client, &states);
+    assert_ne!(forces[0], forces[1]);
 }
 
 #[test]

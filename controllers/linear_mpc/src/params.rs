@@ -6,7 +6,9 @@ use phalanx::{
 };
 use phalanx_ocp::{
     lanes::Isa,
-    lq::{Bounds, Method, Problem, Rows, Settings, Soft, Stage, Terminal, problem::MAX_HORIZON},
+    lq::{
+        Bounds, MOST_ITERATIONS, Method, Problem, Rows, Settings, Soft, Stage, Terminal, problem::MAX_HORIZON,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -167,7 +169,7 @@ phalanx::params! {
         /// Which method solves: by size and kind of the problem, or a certain one.
         method: Chosen = Chosen::Auto, "", OneOf(&Chosen::NAMES);
         /// Iterations at the most.
-        max_iterations: u32 = Settings::default().max_iterations, "", at_least(1.0);
+        max_iterations: u32 = Settings::default().max_iterations, "", Range(1.0, f64::from(MOST_ITERATIONS));
         /// How far bounds may be overstepped, of their width.
         tolerance: f64 = Settings::default().tolerance, "", Range(1e-12, 0.1);
         /// Rows solved at once: as many as this CPU has lanes, or 0 for what is best. Answers do not depend on it.

@@ -1,6 +1,6 @@
 //! Which columns of the cluster's fields the model's states and inputs are.
 
-use phalanx::{Error, Field, Group, Inputs, Outputs, Result, Setup, Wire};
+use phalanx::{Error, Field, Group, Inputs, Meant, Outputs, Result, Setup, Wire};
 
 /// An element of a field.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +14,8 @@ struct Column {
 pub struct Wires {
     states: Vec<Column>,
     inputs: Vec<Column>,
-    x_ref: Wire,
-    u_ref: Wire,
+    x_ref: (Wire, Meant),
+    u_ref: (Wire, Meant),
     time: Wire,
     /// States and inputs whose field is predicted as well: which one, where, and how wide a node of it is.
     state_courses: Vec<(usize, Column, usize)>,
@@ -40,21 +40,25 @@ impl Wires {
         Ok(Self {
             states: columns(setup, Group::State, "states", states)?,
             inputs: columns(setup, Group::Cmd, "inputs", inputs)?,
-            x_ref: Wire::refs(setup, "x_ref")?,
-            u_ref: Wire::refs(setup, "u_ref")?,
+            x_ref: (Wire::refs(setup, "x_ref")?, setup.meant("x_ref")?),
+            u_ref: (Wire::refs(setup, "u_ref")?, setup.meant("u_ref")?),
             time: Wire::prediction(setup, "time")?,
             state_courses: courses(states, Group::State)?,
             input_courses: courses(inputs, Group::Cmd)?,
         })
     }
 
-    /// Reads a row: the state, and the references for states and inputs.
+    /// Reads a row: the state, and the references for states and inputs; 0 where they are not meant.
     pub fn read(&self, inputs: &Inputs<'_>, x: &mut [f64], x_ref: &mut [f64], u_ref: &mut [f64]) {
         for (to, column) in x.iter_mut().zip(&self.states) {
             *to = column.field.get(inputs, column.at);
         }
-        self.x_ref.read_into(inputs, 0, x_ref);
-        self.u_ref.read_into(inputs, 0, u_ref);
+        for ((wire, meant), into) in [(self.x_ref, x_ref), (self.u_ref, u_ref)] {
+            match inputs.means(meant) {
+                true => wire.read_into(inputs, 0, into),
+                false => into.fill(0.0),
+            }
+        }
     }
 
     /// Writes a row: the first inputs as its command, the whole course as its prediction.

@@ -215,7 +215,7 @@ fn what_is_wrong_is_refused_by_its_name() {
         ("disturbance_gain", "2", "disturbance_gain is 2; it must be above 0, at most 1"),
         ("lanes", "3", "lanes is 3; it must be 0, 1, 4 or 8"),
         ("method", r#""magic""#, "method"),
-        ("max_iterations", "0", "max_iterations is 0; it must be 1 or above"),
+        ("max_iterations", "0", "max_iterations is 0; it must be 1 to 100000"),
         ("tolerance", "1.0", "tolerance is 1; it must be 1e-12 to 0.1"),
         ("speed", "1", "speed"),
     ];

@@ -1,7 +1,7 @@
 //! Between a row's fields and the controller's numbers.
 
 use crate::{Plan, PoseTracking, WIDTH};
-use phalanx::{Inputs, Outputs, Result, Setup, Wire, robot::QuatOrder};
+use phalanx::{Error, Inputs, Meant, Outputs, Result, Setup, Wire, robot::QuatOrder};
 use phalanx_ocp::ddp::Cost;
 
 /// The fields of the root, in the state, the command or the prediction.
@@ -23,7 +23,7 @@ pub struct Wires {
     state: Root,
     command: Root,
     path: Root,
-    target: [Wire; 3],
+    target: [(Wire, Meant); 3],
     thrusts: Wire,
     path_thrusts: Wire,
     time: Wire,
@@ -68,7 +68,7 @@ impl Root {
 
 impl Wires {
     pub fn of(setup: &Setup, rotors: [usize; 4]) -> Result<Self> {
-        let refs = |name| Wire::refs(setup, name);
+        let refs = |name: &str| Ok::<_, Error>((Wire::refs(setup, name)?, setup.meant(name)?));
         Ok(Self {
             rotors,
             width: setup.robot().joints.len(),
@@ -85,7 +85,7 @@ impl Wires {
         })
     }
 
-    /// `None` where the attitude is none.
+    /// `None` where the attitude is none. A target that is not meant is the origin, no turn, or rest.
     pub fn read(&self, inputs: &Inputs<'_>) -> Option<Seen> {
         let quat = match self.state.quat {
             Wire::F32(quat) => inputs.quat(quat),
@@ -97,11 +97,13 @@ impl Wires {
             field.read_into(inputs, 0, &mut state[first..first + 3]);
         }
         let [position, yaw, velocity] = self.target;
+        let read =
+            |(wire, meant): (Wire, Meant)| if inputs.means(meant) { wire.read(inputs, 0) } else { [0.0; 3] };
         Some(Seen {
             state,
-            position: position.read(inputs, 0),
-            yaw: yaw.get(inputs, 0),
-            velocity: velocity.read(inputs, 0),
+            position: read(position),
+            yaw: if inputs.means(yaw.1) { yaw.0.get(inputs, 0) } else { 0.0 },
+            velocity: read(velocity),
         })
     }
 

@@ -9,10 +9,12 @@
 pub mod active_set;
 pub mod condense;
 mod engine;
+pub mod factor;
 pub mod horizon;
 pub mod interior;
 pub mod problem;
 pub mod riccati;
+pub mod scale;
 
 pub use problem::{Bounds, Problem, ProblemError, Rows, Soft, Stage, Terminal};
 
@@ -71,8 +73,8 @@ impl Default for Settings {
 impl Settings {
     /// Are these usable?
     pub fn check(&self) -> Result<(), SettingsError> {
-        if self.max_iterations == 0 {
-            return Err(SettingsError::Iterations);
+        if !(1..=MOST_ITERATIONS).contains(&self.max_iterations) {
+            return Err(SettingsError::Iterations { got: self.max_iterations });
         }
         match (1e-12..=0.1).contains(&self.tolerance) {
             true => Ok(()),
@@ -81,12 +83,18 @@ impl Settings {
     }
 }
 
+/// The most iterations that can be allowed.
+pub const MOST_ITERATIONS: u32 = 100_000;
+
 /// What is wrong with settings.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum SettingsError {
-    /// No iterations.
-    #[error("max_iterations is 0: allow at least one")]
-    Iterations,
+    /// No iterations, or more than anybody can wait for.
+    #[error("max_iterations is {got}: allow 1 to {MOST_ITERATIONS}")]
+    Iterations {
+        /// As given.
+        got: u32,
+    },
     /// A tolerance that means nothing.
     #[error("a tolerance of {got}: give 1e-12 to 0.1")]
     Tolerance {
@@ -182,10 +190,10 @@ impl Solver {
             return Err(Error::Rows);
         }
         let horizon = Horizon::new(problem);
-        let (_, pivots) = riccati::free_factor(&horizon);
+        let (_, pivots) = factor::free_factor(&horizon);
         check_convex(&pivots, problem.nu())?;
-        let horizon = riccati::scaled(horizon);
-        let (factor, _) = riccati::free_factor(&horizon);
+        let horizon = scale::scaled(horizon);
+        let (factor, _) = factor::free_factor(&horizon);
         let stop = Stop { iterations: settings.max_iterations, tolerance: settings.tolerance };
         let make =
             engine::Make { horizon: &horizon, factor: &factor, stop, multipliers: settings.multipliers };

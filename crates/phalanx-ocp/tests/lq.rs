@@ -329,6 +329,26 @@ fn what_cannot_be_met_is_said_and_soft_bounds_still_serve() {
 }
 
 #[test]
+fn what_only_limits_inputs_can_always_be_met() {
+    let terminal = Terminal::new(&[1.0, 0.0, 0.0, 1.0]);
+    let mut stage = Stage::new(&[1.5, 0.1, 0.0, 1.5], &[0.005, 0.1], &[1.0, 0.0, 0.0, 0.1], &[0.01]);
+    stage.u_bounds = Bounds::hard(&[-1.0], &[1.0]);
+    for horizon in [10, 50] {
+        let problem = Problem::lti(stage.clone(), terminal.clone(), horizon).unwrap();
+        for method in [Method::InteriorPoint, Method::ActiveSet, Method::Auto] {
+            let mut solver = solver(&problem, 1, Isa::widest(), method);
+            for start in [5.0, 1e6, 1e12] {
+                solver.set_initial(0, &[start, 0.0]);
+                solver.solve(&[0]);
+                let answer = solver.answer(0);
+                assert_ne!(answer.outcome, Outcome::Infeasible, "{method:?} from {start} over {horizon}");
+                assert!(answer.inputs.iter().all(|u| (-1.0..=1.0).contains(u)), "{:?}", answer.inputs);
+            }
+        }
+    }
+}
+
+#[test]
 fn references_are_held_and_cost_nothing_there() {
     let problem = Problem::lti(double_integrator(), Terminal::new(&[1.0, 0.0, 0.0, 1.0]), 15).unwrap();
     for method in [Method::InteriorPoint, Method::Auto] {
@@ -375,5 +395,5 @@ fn what_is_wrong_is_named() {
     assert_eq!(Solver::new(&good, 0, Isa::Plain, settings).unwrap_err(), Error::Rows);
     let none = Settings { max_iterations: 0, ..settings };
     let error = Solver::new(&good, 1, Isa::Plain, none).unwrap_err();
-    assert_eq!(error, Error::Settings(SettingsError::Iterations));
+    assert_eq!(error, Error::Settings(SettingsError::Iterations { got: 0 }));
 }

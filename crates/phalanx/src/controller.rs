@@ -13,7 +13,7 @@ use crate::{
     robot::{QuatOrder, RobotSpec},
     schema::{Field, Group, Handle, Schema},
 };
-use phalanx_shm::Element;
+use phalanx_shm::{Bool, Element};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
 
@@ -129,6 +129,15 @@ impl Setup {
         self.schema.record(Group::Refs)?.handle(name)
     }
 
+    /// Whether a reference is meant ([`Inputs::means`]): a client may leave it to the controller.
+    pub fn meant(&self, name: &str) -> Result<Meant> {
+        let refs = self.schema.record(Group::Refs)?;
+        refs.field(name)?;
+        let declared = refs.field("valid")?.labels.iter().position(|label| label == name);
+        let declared = declared.ok_or_else(|| Error::Misuse(format!("refs.{name} is always meant")))?;
+        Ok(Meant { valid: refs.handle("valid")?, declared })
+    }
+
     /// A field of the command.
     pub fn cmd<T: Element>(&self, name: &str) -> Result<Handle<T>> {
         self.schema.record(Group::Cmd)?.handle(name)
@@ -138,6 +147,13 @@ impl Setup {
     pub fn prediction<T: Element>(&self, name: &str) -> Result<Handle<T>> {
         self.schema.record(Group::Prediction)?.handle(name)
     }
+}
+
+/// Where a client says whether it means a reference.
+#[derive(Clone, Copy, Debug)]
+pub struct Meant {
+    valid: Handle<Bool>,
+    declared: usize,
 }
 
 /// A row's inputs: a private copy, nothing moves under the solver.
@@ -165,6 +181,12 @@ impl Inputs<'_> {
             Group::Refs => handle.of(self.refs),
             other => panic!("{other} is no input"),
         }
+    }
+
+    /// Is the reference meant? Else the controller chooses its value.
+    #[inline]
+    pub fn means(&self, meant: Meant) -> bool {
+        self.get(meant.valid)[meant.declared].get()
     }
 
     /// The first (or only) element of a field.

@@ -55,7 +55,9 @@ mod worker;
 
 pub use client::{ClusterClient, Ticket, Wait};
 pub use config::{ClusterConfig, HistoryConfig, Policy, Real};
-pub use controller::{Batch, Description, Inputs, Lane, Outputs, RHController, RHGroup, Setup, Verdict};
+pub use controller::{
+    Batch, Description, Inputs, Lane, Meant, Outputs, RHController, RHGroup, Setup, Verdict,
+};
 pub use conventions::Conventions;
 pub use error::{Error, Result, StartError};
 pub use local::LocalCluster;

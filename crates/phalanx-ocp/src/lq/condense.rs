@@ -6,8 +6,8 @@
 //! following each input's impulse through the stages: O(N²) in the horizon.
 
 use super::{
+    factor::{Factor, unit_inputs},
     horizon::{Horizon, Side, Size},
-    riccati::{Factor, unit_inputs},
 };
 
 /// A quantity with a lower or an upper bound, or both. Scaled as its sides are.

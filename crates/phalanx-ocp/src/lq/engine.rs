@@ -5,9 +5,10 @@ use super::{
     Outcome, Row,
     active_set::ActiveSet,
     condense::Condensed,
+    factor::Factor,
     horizon::{Any, Fixed, Horizon, Sides, Size},
     interior::{Interior, Kkt, Stop},
-    riccati::{Factor, Riccati},
+    riccati::Riccati,
 };
 use crate::lanes::{Isa, Job, Mask, Real, Visitor};
 use std::fmt::Debug;
@@ -53,10 +54,10 @@ impl Visitor for MakeInterior<'_> {
 
     fn visit<T: Real>(self) -> Box<dyn Engine> {
         let size = self.0.horizon.size;
-        // Scalars gain a quarter from sizes known when compiled; in lanes there is work enough in a chunk.
+        // Loops of known length save a quarter of the time.
         match (size.nx, size.nu) {
-            (12, 4) if T::LANES == 1 => self.sized::<T, _>(Fixed::<12, 4>),
-            (8, 4) if T::LANES == 1 => self.sized::<T, _>(Fixed::<8, 4>),
+            (12, 4) => self.sized::<T, _>(Fixed::<12, 4>),
+            (8, 4) => self.sized::<T, _>(Fixed::<8, 4>),
             (4, 1) if T::LANES == 1 => self.sized::<T, _>(Fixed::<4, 1>),
             _ => self.sized::<T, _>(size),
         }
@@ -132,6 +133,9 @@ impl<T: Real, S: Size> Job for SolveLanes<'_, T, S> {
         let mask = T::Mask::from_lanes(|lane| wanted.get(lane) == Some(&true));
         riccati.solve_free(&mut interior.z);
         interior.solve(riccati, mask, *stop);
+        if *multipliers {
+            riccati.adjoin(&interior.z, &interior.forces);
+        }
         let cost = riccati.cost(&interior.z);
         let horizon = riccati.horizon();
         for (lane, row) in rows.iter_mut().enumerate().filter(|(lane, _)| wanted[*lane]) {
@@ -308,15 +312,22 @@ fn finish<T: Real>(horizon: &Horizon, row: &mut Row, outcome: Outcome, cost: f64
         true => 0.0,
         false => finite((cost + constant.iter().sum::<f64>()) / horizon.cost_scale),
     };
-    answer.violation = finite(violation(horizon, &answer.inputs, &answer.states));
+    answer.violation = finite(violation(horizon, &answer.inputs, &answer.states, true));
+    // That the method came to no end does not mean that there is none: these very inputs keep what must be kept.
+    if outcome == Outcome::Infeasible && violation(horizon, &answer.inputs, &answer.states, false) <= KEPT {
+        answer.outcome = Outcome::Stalled;
+    }
 }
+
+/// A hard bound that is overstepped by less is kept.
+const KEPT: f64 = 1e-9;
 
 fn finite(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) }
 }
 
-/// The furthest that a course oversteps any bound.
-fn violation(horizon: &Horizon, inputs: &[f64], states: &[f64]) -> f64 {
+/// The furthest that a course oversteps any bound, soft ones among them or not.
+fn violation(horizon: &Horizon, inputs: &[f64], states: &[f64], soft: bool) -> f64 {
     let (nx, nu) = (horizon.size.nx, horizon.size.nu);
     let mut worst = 0.0f64;
     for k in 0..=horizon.stages {
@@ -326,7 +337,7 @@ fn violation(horizon: &Horizon, inputs: &[f64], states: &[f64]) -> f64 {
             true => inputs[k * nu + at],
             false => states[k * nx + at - nu],
         };
-        for Sides { boxes, rows, .. } in [&node.hard, &node.soft] {
+        for Sides { boxes, rows, .. } in [&node.hard, &node.soft].into_iter().take(1 + usize::from(soft)) {
             for side in boxes {
                 worst = worst.max(side.overstep(value(side.at)));
             }

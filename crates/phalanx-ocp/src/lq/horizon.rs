@@ -29,7 +29,17 @@ pub trait Size: Copy + Send + 'static {
     fn us(self) -> usize {
         self.nu().next_multiple_of(CHUNK)
     }
-    /// From one row of a matrix over a stage's variables to the next: chunks from the first input or state on.
+    /// From one row to the next of a matrix over inputs, whole chunks of them, and then states.
+    #[inline(always)]
+    fn ws(self) -> usize {
+        self.us() + self.xs()
+    }
+    /// Where variable `i` is in such a row.
+    #[inline(always)]
+    fn place(self, i: usize) -> usize {
+        if i < self.nu() { i } else { self.us() + i - self.nu() }
+    }
+    /// From one row of a list of a stage's variables to the next: chunks from the first input or state on.
     #[inline(always)]
     fn ns(self) -> usize {
         (self.nu() + self.xs()).next_multiple_of(CHUNK)
@@ -77,23 +87,53 @@ impl Size for Any {
 /// The rows (or columns) of a matrix, zeros left out.
 #[derive(Clone, Debug, Default)]
 pub struct Sparse {
-    starts: Vec<usize>,
-    entries: Vec<(usize, f64)>,
+    starts: Box<[usize]>,
+    entries: Box<[(usize, f64)]>,
 }
 
 impl Sparse {
     fn new(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f64) -> Self {
-        let mut all = Self { starts: vec![0], entries: Vec::new() };
+        let (mut starts, mut entries) = (vec![0], Vec::new());
         for i in 0..rows {
-            all.entries.extend((0..columns).map(|j| (j, value(i, j))).filter(|(_, v)| *v != 0.0));
-            all.starts.push(all.entries.len());
+            entries.extend((0..columns).map(|j| (j, value(i, j))).filter(|(_, v)| *v != 0.0));
+            starts.push(entries.len());
         }
-        all
+        Self { starts: starts.into(), entries: entries.into() }
     }
 
     /// Where row `i` is not zero, and what it is there.
     #[inline(always)]
     pub fn row(&self, i: usize) -> &[(usize, f64)] {
+        &self.entries[self.starts[i]..self.starts[i + 1]]
+    }
+}
+
+/// Chunks of columns of a matrix, and where in their rows not all are zero.
+#[derive(Clone, Debug, Default)]
+pub struct Bundles {
+    starts: Box<[usize]>,
+    entries: Box<[(usize, [f64; CHUNK])]>,
+}
+
+impl Bundles {
+    fn new(columns: usize, rows: usize, value: impl Fn(usize, usize) -> f64) -> Self {
+        let (mut starts, mut entries) = (vec![0], Vec::new());
+        for first in (0..columns).step_by(CHUNK) {
+            for row in 0..rows {
+                let of = |e| if first + e < columns { value(row, first + e) } else { 0.0 };
+                let values: [f64; CHUNK] = std::array::from_fn(of);
+                if values != [0.0; CHUNK] {
+                    entries.push((row, values));
+                }
+            }
+            starts.push(entries.len());
+        }
+        Self { starts: starts.into(), entries: entries.into() }
+    }
+
+    /// Rows of chunk `i`.
+    #[inline(always)]
+    pub fn chunk(&self, i: usize) -> &[(usize, [f64; CHUNK])] {
         &self.entries[self.starts[i]..self.starts[i + 1]]
     }
 }
@@ -143,12 +183,14 @@ pub struct Node {
     pub columns: Sparse,
     /// `[B A]`, row by row.
     pub rows: Sparse,
-    /// The cost's matrix, all of it, `n × ns`.
-    pub cost: Vec<f64>,
+    /// B and A, both by columns, and `[B A]'`, whose columns are those of the next states.
+    pub bundles: [Bundles; 3],
+    /// The cost's matrix, all of it, `(us + xs) × ws`: inputs fill whole chunks.
+    pub cost: Box<[f64]>,
     /// The same, zeros left out.
     pub cost_rows: Sparse,
-    /// General rows `[D C]`, `ns` each.
-    pub general: Vec<f64>,
+    /// General rows `[D C]`, `ws` each, likewise.
+    pub general: Box<[f64]>,
     /// The same, zeros left out.
     pub general_rows: Sparse,
     /// General rows.
@@ -166,12 +208,12 @@ pub struct Horizon {
     pub size: Any,
     /// Stages, the end not counted.
     pub stages: usize,
-    kinds: Vec<Node>,
-    kind: Vec<usize>,
+    kinds: Box<[Node]>,
+    kind: Box<[usize]>,
     /// Where each node's hard sides begin in a list of all hard sides; one more at the end.
-    pub hard_at: Vec<usize>,
+    pub hard_at: Box<[usize]>,
     /// Where each node's soft sides begin in a list of all sides, hard ones first; one more at the end.
-    pub soft_at: Vec<usize>,
+    pub soft_at: Box<[usize]>,
     /// Costs are multiplied with this.
     pub cost_scale: f64,
     prices: Vec<Soft>,
@@ -205,11 +247,12 @@ impl Horizon {
             for &kind in &kind {
                 all.push(all[all.len() - 1] + sides(&kinds[kind]).count());
             }
-            all
+            all.into_boxed_slice()
         };
         let hard_at = at(0, |node| &node.hard);
         let soft_at = at(hard_at[stages + 1].next_multiple_of(CHUNK), |node| &node.soft);
         let prices = kind.iter().flat_map(|kind| kinds[*kind].soft.soft.iter().copied()).collect();
+        let (kinds, kind) = (kinds.into(), kind.into());
         Self { size, stages, kinds, kind, hard_at, soft_at, cost_scale: 1.0, prices }
     }
 
@@ -246,7 +289,7 @@ impl Horizon {
 
 impl Node {
     fn of_stage(size: Any, stage: &Stage, first: bool) -> Self {
-        let (nx, nu, n, ns) = (size.nx, size.nu, size.n(), size.ns());
+        let (nx, nu, n) = (size.nx, size.nu, size.n());
         let dynamics =
             |k: usize, c: usize| if c < nu { stage.b[k * nu + c] } else { stage.a[k * nx + c - nu] };
         let cost = |i: usize, j: usize| match (i < nu, j < nu) {
@@ -258,7 +301,12 @@ impl Node {
         let mut node = Self {
             columns: Sparse::new(n, nx, |c, k| dynamics(k, c)),
             rows: Sparse::new(nx, n, dynamics),
-            cost: dense(n, n, ns, cost),
+            bundles: [
+                Bundles::new(nu, nx, dynamics),
+                Bundles::new(nx, nx, |k, c| dynamics(k, nu + c)),
+                Bundles::new(nx, n, |c, k| dynamics(k, c)),
+            ],
+            cost: square(size, cost),
             cost_rows: Sparse::new(n, n, cost),
             ..Self::empty()
         };
@@ -271,10 +319,9 @@ impl Node {
     }
 
     fn of_end(size: Any, q: &[f64], bounds: &Bounds, rows: &Rows) -> Self {
-        let (nx, nu, n, ns) = (size.nx, size.nu, size.n(), size.ns());
+        let (nx, nu, n) = (size.nx, size.nu, size.n());
         let cost = |i: usize, j: usize| if i < nu || j < nu { 0.0 } else { q[(i - nu) * nx + j - nu] };
-        let mut node =
-            Self { cost: dense(n, n, ns, cost), cost_rows: Sparse::new(n, n, cost), ..Self::empty() };
+        let mut node = Self { cost: square(size, cost), cost_rows: Sparse::new(n, n, cost), ..Self::empty() };
         node.bound(nu, bounds);
         node.bound_rows(size, rows, 0, false);
         node
@@ -284,9 +331,10 @@ impl Node {
         Self {
             columns: Sparse::default(),
             rows: Sparse::default(),
-            cost: Vec::new(),
+            bundles: Default::default(),
+            cost: Box::default(),
             cost_rows: Sparse::default(),
-            general: Vec::new(),
+            general: Box::default(),
             general_rows: Sparse::default(),
             generals: 0,
             hard: Sides::default(),
@@ -309,7 +357,7 @@ impl Node {
             false => rows.x[row * nx + c - nu],
         };
         self.generals = rows.bounds.lower.len();
-        self.general = dense(self.generals, n, size.ns(), value);
+        self.general = wide(size, self.generals, value);
         self.general_rows = Sparse::new(self.generals, n, value);
         for row in 0..self.generals {
             let moved = if first { nu } else { n };
@@ -358,12 +406,22 @@ fn push_sides(
     }
 }
 
-fn dense(rows: usize, columns: usize, stride: usize, value: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-    let mut all = vec![0.0; rows * stride];
+/// Rows over inputs, whole chunks of them, and states.
+fn wide(size: Any, rows: usize, value: impl Fn(usize, usize) -> f64) -> Box<[f64]> {
+    let mut all = vec![0.0; rows * size.ws()].into_boxed_slice();
     for i in 0..rows {
-        for j in 0..columns {
-            all[i * stride + j] = value(i, j);
+        for c in 0..size.n() {
+            all[i * size.ws() + size.place(c)] = value(i, c);
         }
+    }
+    all
+}
+
+/// The same, and as many such rows.
+fn square(size: Any, value: impl Fn(usize, usize) -> f64) -> Box<[f64]> {
+    let mut all = vec![0.0; size.ws() * size.ws()].into_boxed_slice();
+    for (i, row) in wide(size, size.n(), value).chunks_exact(size.ws()).enumerate() {
+        all[size.place(i) * size.ws()..][..size.ws()].copy_from_slice(row);
     }
     all
 }

@@ -9,20 +9,18 @@
 use super::{Outcome, horizon::CHUNK, problem::Soft};
 use crate::lanes::{Mask, Real};
 
-/// The linear algebra of a problem: its matrices, its equalities and their multipliers, which nobody else sees.
+/// The linear algebra of a problem: its matrices, its equalities and their multipliers π, which nobody else sees.
 pub trait Kkt<T: Real> {
     /// How long `z` is, padding included.
     fn variables(&self) -> usize;
     /// `C z − b` where `bounded`, else `C z`.
     fn slacks(&self, z: &[T], bounded: bool, out: &mut [T]);
-    /// Of the Lagrangian: `H z + g − C'λ − (equalities)'π`.
+    /// Of the Lagrangian: `H z + g − C'λ − (equalities)'π`, with the π that suit `z` and `forces` best.
     fn gradient(&mut self, z: &[T], forces: &[T], out: &mut [T]);
     /// Prepares to solve with `H + C'WC` on the equalities.
     fn factor(&mut self, weights: &[T]);
-    /// The step with `(H + C'WC) step = −(residual + C' forces)` on the equalities; with `multipliers` also that of π.
-    fn solve(&mut self, residual: &[T], forces: &[T], step: &mut [T], multipliers: bool);
-    /// Moves π along its last step in the lanes that move.
-    fn advance(&mut self, by: T, moving: T::Mask);
+    /// The step with `(H + C'WC) step = −(residual + C' forces)` on the equalities.
+    fn solve(&mut self, residual: &[T], forces: &[T], step: &mut [T]);
 }
 
 /// When to stop.
@@ -69,21 +67,22 @@ struct Give<T> {
 #[derive(Debug)]
 pub struct Interior<T: Real> {
     /// Variables.
-    pub z: Vec<T>,
+    pub z: Box<[T]>,
     /// Multipliers of the sides.
-    pub forces: Vec<T>,
-    gaps: Vec<Gap<T>>,
-    gives: Vec<Give<T>>,
-    slack: Vec<T>,
-    weight: Vec<T>,
-    pull: Vec<T>,
-    moved: Vec<T>,
-    residual: Vec<T>,
-    step: Vec<T>,
+    pub forces: Box<[T]>,
+    gaps: Box<[Gap<T>]>,
+    gives: Box<[Give<T>]>,
+    slack: Box<[T]>,
+    weight: Box<[T]>,
+    pull: Box<[T]>,
+    moved: Box<[T]>,
+    residual: Box<[T]>,
+    fresh: Box<[T]>,
+    step: Box<[T]>,
     /// How each lane ended.
-    pub outcome: Vec<Outcome>,
+    pub outcome: Box<[Outcome]>,
     /// After how many iterations.
-    pub iterations: Vec<u32>,
+    pub iterations: Box<[u32]>,
 }
 
 /// Products of gap and force are to be so much smaller than the tolerance: where both vanish together, each is off by
@@ -91,6 +90,14 @@ pub struct Interior<T: Real> {
 const TIGHTER: f64 = 1e-4;
 /// How far a step may go towards the boundary.
 const TO_BOUNDARY: f64 = 0.995;
+/// What products of gap and force are at first, in units of how much is overstepped.
+const LEVEL: f64 = 30.0;
+/// What a step is to leave of them, at the least.
+const LEAST_AIM: f64 = 1e-5;
+/// The same after a step that got nowhere.
+const CATCH_UP: f64 = 0.5;
+/// What the next move may be, in units of the tolerance, for it to be left out: it is overestimated.
+const LAST_MOVE: f64 = 30.0;
 /// No gap and no multiplier gets smaller than this, so that their inverses and products stay numbers: of gaps it is
 /// a rounding error of what bounds allow.
 const LEAST: f64 = 1e-16;
@@ -125,20 +132,21 @@ impl<T: Real> Interior<T> {
             over_step: none,
             hold_step: none,
         };
-        let sides = |value: T| vec![value; (hard + soft) * CHUNK];
+        let sides = |value: T| vec![value; (hard + soft) * CHUNK].into_boxed_slice();
         Self {
-            z: vec![T::zero(); variables],
+            z: vec![T::zero(); variables].into(),
             forces: sides(T::zero()),
-            gaps: vec![gap; hard + soft],
+            gaps: vec![gap; hard + soft].into(),
             gives: (0..soft).map(give).collect(),
             slack: sides(T::one()),
             weight: sides(T::zero()),
             pull: sides(T::zero()),
             moved: sides(T::zero()),
-            residual: vec![T::zero(); variables],
-            step: vec![T::zero(); variables],
-            outcome: vec![Outcome::Solved; T::LANES],
-            iterations: vec![0; T::LANES],
+            residual: vec![T::zero(); variables].into(),
+            fresh: vec![T::zero(); variables].into(),
+            step: vec![T::zero(); variables].into(),
+            outcome: vec![Outcome::Solved; T::LANES].into(),
+            iterations: vec![0; T::LANES].into(),
         }
     }
 
@@ -168,28 +176,34 @@ impl<T: Real> Interior<T> {
         let scale = self.gradient_scale(kkt);
         let share = T::splat(1.0 / ((self.gaps.len() + self.gives.len()) * CHUNK) as f64);
         let (mut stalls, mut polished, mut near) = (T::zero(), T::zero(), T::Mask::splat(false));
+        let (mut last, mut last_move, mut went) = (T::one(), T::splat(1e30), T::one());
         for _ in 0..stop.iterations {
-            kkt.gradient(&self.z, &self.forces, &mut self.residual);
-            kkt.slacks(&self.z, true, &mut self.slack);
             let (worst, product) = self.measure();
             let mu = product * share;
-            let steep = largest(&self.residual);
-            let solved = moving
-                & worst.le(tolerance)
-                & steep.le(tolerance * scale)
-                & mu.le(tolerance * T::splat(TIGHTER));
+            // What is left to go is to the last move as products are to what they were, or as their roots are where
+            // gap and force vanish together.
+            let left = last_move * (mu / last).sqrt();
+            last = mu.max(T::splat(LEAST));
+            let close = mu.le(tolerance * T::splat(TIGHTER))
+                | (mu.le(tolerance * T::splat(0.1)) & left.le(tolerance * T::splat(LAST_MOVE)));
+            // Where forces are great the last digits of all that is summed up with them are noise.
+            let strong = largest(&self.forces).max(T::one());
+            let nearly = mu.le(tolerance * T::splat(1e-2) * strong) | close;
+            let mut steep = largest(&self.residual);
+            let asked = moving & worst.le(tolerance) & nearly & steep.le(tolerance * scale.max(strong));
+            if asked.any() {
+                self.renew(kkt, asked);
+                steep = largest(&self.residual);
+            }
+            let solved = asked & close & steep.le(tolerance * scale);
             moving = moving & !solved;
             if !moving.any() {
                 break;
             }
             self.count(moving);
-            // Where forces are great the last digits of all that is summed up with them are noise.
-            let strong = largest(&self.forces).max(T::one());
-            near = worst.le(tolerance)
-                & steep.le(tolerance * scale.max(strong))
-                & mu.le(tolerance * T::splat(1e-2) * strong);
+            near = asked & steep.le(tolerance * scale.max(strong));
             // Good enough where it gets no better.
-            polished = T::select(near, polished + T::one(), T::zero());
+            polished = T::select(near, polished + T::one(), polished);
             moving = moving & polished.le(T::splat(4.0));
             if !moving.any() {
                 break;
@@ -198,22 +212,25 @@ impl<T: Real> Interior<T> {
             self.weigh();
             kkt.factor(&self.weight);
             self.pull_of(None);
-            kkt.solve(&self.residual, &self.pull, &mut self.step, false);
+            kkt.solve(&self.residual, &self.pull, &mut self.step);
             kkt.slacks(&self.step, false, &mut self.moved);
             let reach = self.extend(None);
             let ahead = self.product_ahead(reach) * share;
             let ratio = ahead / mu.max(T::splat(LEAST));
-            let aim = mu * (ratio * ratio * ratio).clamped(T::splat(1e-8), T::one());
+            // Where a step got nowhere some product is far less than the others: it has to catch up first.
+            let least = T::select(went.lt(T::splat(0.1)), T::splat(CATCH_UP), T::splat(LEAST_AIM));
+            let aim = mu * (ratio * ratio * ratio).clamped(least, T::one());
 
             self.pull_of(Some(aim));
-            kkt.solve(&self.residual, &self.pull, &mut self.step, true);
+            kkt.solve(&self.residual, &self.pull, &mut self.step);
             kkt.slacks(&self.step, false, &mut self.moved);
             let reach = self.extend(Some(aim)).min(T::one());
             let sound = all_finite(&self.step) & reach.is_finite();
             self.end(moving & !sound & !near, Outcome::Stalled);
             moving = moving & sound;
             self.advance(reach, moving);
-            kkt.advance(reach, moving);
+            last_move = largest(&self.moved);
+            went = reach;
 
             stalls = T::select(reach.lt(T::splat(1e-5)), stalls + T::one(), T::zero());
             let stalled = moving & T::splat(3.0).le(stalls);
@@ -255,7 +272,7 @@ impl<T: Real> Interior<T> {
     #[inline(always)]
     fn start(&mut self, worst: T, moving: T::Mask) {
         // Costs are scaled so that a force of 1 moves some side by about 1.
-        let level = T::splat(10.0) * worst.clamped(T::splat(1e-2), T::splat(1e3));
+        let level = T::splat(LEVEL) * worst.clamped(T::splat(1e-2), T::splat(1e3));
         let least = T::one();
         let (slacks, forces) = (self.slack.as_chunks::<CHUNK>().0, self.forces.as_chunks_mut::<CHUNK>().0);
         let hard = self.gaps.len() - self.gives.len();
@@ -272,6 +289,16 @@ impl<T: Real> Interior<T> {
                 soft.over[e] = T::select(moving, over, T::zero());
                 soft.hold[e] = soft.l2[e].mul_add(over, soft.l1[e] - force[e]).max(level / over);
             }
+        }
+    }
+
+    /// Computes the residual afresh in some lanes: what steps leave of it is known but for rounding errors, whose sum
+    /// is not.
+    #[inline(always)]
+    fn renew<K: Kkt<T>>(&mut self, kkt: &mut K, lanes: T::Mask) {
+        kkt.gradient(&self.z, &self.forces, &mut self.fresh);
+        for (value, fresh) in self.residual.iter_mut().zip(&self.fresh) {
+            *value = T::select(lanes, *fresh, *value);
         }
     }
 
@@ -432,6 +459,13 @@ impl<T: Real> Interior<T> {
     fn advance(&mut self, reach: T, moving: T::Mask) {
         for (value, step) in self.z.iter_mut().zip(&self.step) {
             *value = T::select(moving, reach.mul_add(*step, *value), *value);
+        }
+        for (value, step) in self.slack.iter_mut().zip(&self.moved) {
+            *value = T::select(moving, reach.mul_add(*step, *value), *value);
+        }
+        let rest = T::select(moving, T::one() - reach, T::one());
+        for value in &mut self.residual {
+            *value *= rest;
         }
         for (side, force) in self.gaps.iter_mut().zip(self.forces.as_chunks_mut::<CHUNK>().0) {
             for e in 0..CHUNK {
