@@ -86,7 +86,7 @@ tch: tools python
 	@cd target/tch/site && $(VENV)/bin/python -m zipfile -e ../*.whl . && chmod +x phalanx/bin/phalanx
 	PYTHONPATH=target/tch/site $(VENV)/bin/pytest python/tests_tch
 
-# The wheel, in an environment that has nothing else: the program, a cluster, another interpreter's worker.
+# The wheel, in an environment that has nothing else: the program, a cluster, and what its controllers compute with.
 package: python
 	@rm -rf target/package
 	$(VENV)/bin/maturin build -q --out target/package
@@ -94,6 +94,8 @@ package: python
 	target/package/venv/bin/pip install -q --disable-pip-version-check target/package/*.whl
 	cd target/package && venv/bin/phalanx --version && venv/bin/python -m phalanx --version
 	cd target/package && venv/bin/python $(CURDIR)/python/examples/minimal.py
+	@! grep -qw avx2 /proc/cpuinfo || target/package/venv/bin/phalanx doctor --json | grep -Eq 'Avx(2|512)' || \
+		{ echo "the wheel's controllers do not use this CPU's vectors"; exit 1; }
 
 # Whatever builds the extension needs the interpreter it is built for.
 lint doc: $(VENV)/built

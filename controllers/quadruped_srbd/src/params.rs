@@ -32,9 +32,9 @@ phalanx::params! {
         /// What the MPC weighs.
         weights: Weights;
         /// Relative accuracy of the solution.
-        tolerance: f64 = 1e-4, "", Range(1e-12, 0.1);
+        tolerance: f64 = 1e-4, "", Range(1e-6, 0.1);
         /// Iterations after which the MPC stops, with what it has.
-        max_iterations: u32 = 40, "", Range(1.0, 10_000.0);
+        max_iterations: u32 = 40, "", Range(1.0, 1000.0);
         /// Rows solved at once: as many as this CPU has lanes, or 0 for what is best. Answers do not depend on it.
         lanes: usize = 0, "", OneOf(&Isa::CHOICES);
         /// How far the feet may be from the ground that the client tells before it is learnt from them instead: they

@@ -14,7 +14,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 /// Lists the controllers there are, or shows one's references and parameters
 ///
 /// Without a name: those that come with this program, and programs phalanx-NAME on PATH. With one: what it follows
-/// (refs, which the simulator or a policy writes), what can be set (--param, or [params] in a file), with units,
+/// (refs, which the simulator or a policy writes), what can be set (--param, or `params` in a file), with units,
 /// defaults and ranges.
 #[derive(clap::Args)]
 #[command(after_help = "EXAMPLE
