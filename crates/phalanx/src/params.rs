@@ -245,7 +245,7 @@ pub fn shown(value: &impl Serialize) -> String {
 /// Python as a dict in the dict, on the command line as `--param name.of=value`.
 ///
 /// The struct deserialises from `[params]` (unknown names are refused), has the defaults, `check()` for the ranges and
-/// `table()` for people. See [`crate::params`].
+/// `table()` for people. See [`mod@crate::params`].
 #[macro_export]
 macro_rules! params {
     (@default $type:ty;) => { <$type as Default>::default() };
