@@ -75,7 +75,7 @@ pytest: python
 	$(VENV)/bin/python benches/python/compare.py --smoke
 	$(VENV)/bin/python benches/python/overhead.py --smoke
 	$(CARGO) build -q -p phalanx-benches --bin mpc
-	$(VENV)/bin/python benches/python/compare_mpc.py --smoke
+	$(VENV)/bin/python benches/python/compare_mpc.py --smoke --cap 100
 	$(VENV)/bin/pytest --doctest-modules --ignore python/phalanx/_boot.py python/phalanx
 
 # Engine `tch`: the Rust crate against pip's libtorch, then a build of the package that has it.
