@@ -39,19 +39,19 @@ pub const KERNELS: &[Entry] = &[
 
 /// `problems.CARTPOLE`.
 #[derive(Clone, Deserialize)]
-struct Parameters {
-    cart_mass: f64,
-    pole_mass: f64,
-    pole_length: f64,
-    max_force: f64,
-    horizon: usize,
-    dt: f64,
-    state_weights: [f64; 4],
-    force_weight: f64,
-    start: [f64; 4],
-    ticks: usize,
-    kick_after: usize,
-    kick: f64,
+pub struct Parameters {
+    pub cart_mass: f64,
+    pub pole_mass: f64,
+    pub pole_length: f64,
+    pub max_force: f64,
+    pub horizon: usize,
+    pub dt: f64,
+    pub state_weights: [f64; 4],
+    pub force_weight: f64,
+    pub start: [f64; 4],
+    pub ticks: usize,
+    pub kick_after: usize,
+    pub kick: f64,
 }
 
 struct Race {

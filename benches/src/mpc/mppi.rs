@@ -7,9 +7,8 @@ use phalanx_ocp::{
     model::{CartPole, Dynamics},
     mppi::{Inputs, Mppi, Outcome, Quadratic, Sampling, Tuning},
 };
-use serde::Deserialize;
 
-use super::{Entry, Instances, Kernel, Lap};
+use super::{Entry, Instances, Kernel, Lap, ddp::Parameters};
 use crate::Error;
 
 /// Rows of the table.
@@ -24,23 +23,6 @@ pub const KERNELS: &[Entry] = &[Entry {
 const SEEDS: u64 = 20;
 /// Standard deviation of what is tried, N.
 const NOISE: f64 = 30.0;
-
-/// `problems.CARTPOLE`.
-#[derive(Clone, Deserialize)]
-struct Parameters {
-    cart_mass: f64,
-    pole_mass: f64,
-    pole_length: f64,
-    max_force: f64,
-    horizon: usize,
-    dt: f64,
-    state_weights: [f64; 4],
-    force_weight: f64,
-    start: [f64; 4],
-    ticks: usize,
-    kick_after: usize,
-    kick: f64,
-}
 
 struct Race {
     has: Parameters,
