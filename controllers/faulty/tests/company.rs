@@ -8,7 +8,7 @@ use common::{
 };
 use phalanx::{
     Bool, ClusterClient, ClusterServer, Conventions, Error, Group, Observer, Operator, Outcome, Rows, Wait,
-    robot::QuatOrder,
+    dump::Dump, robot::QuatOrder,
 };
 use phalanx_faulty::Fault;
 use phalanx_shm::ShmError;
@@ -122,6 +122,22 @@ fn an_observer_misses_nothing_while_it_keeps_up_and_knows_when_it_does_not() {
     assert_eq!(follower.missed(), 24);
     let rounds = observer.rounds();
     assert_eq!((rounds[0].round, rounds[0].answered, rounds.len()), (client.round(), 2, 219));
+    let last = client.stages();
+    assert!(rounds[0].stages == last && last.total_us > 0.0, "{:?} {last:?}", rounds[0]);
+    let dt = observer.manifest().config.cluster_dt;
+    assert!(
+        (rounds[0].sim_time_s - dt * (client.round() - 1) as f64).abs() < 1e-9,
+        "{}",
+        rounds[0].sim_time_s
+    );
+    client.set_sim_time(1e4);
+    client.solve(Rows::All).unwrap();
+    client.note_copies(3.0, 4.0);
+    client.solve(Rows::All).unwrap();
+    let rounds = observer.rounds();
+    assert_eq!((rounds[1].sim_time_s, rounds[0].sim_time_s), (1e4, 1e4 + dt));
+    assert_eq!((rounds[1].copy_in_us, rounds[1].copy_out_us, rounds[0].copy_in_us), (3.0, 4.0, 0.0));
+    assert_eq!(Dump::of(&observer, 1).unwrap().records().unwrap(), observer.history(1).unwrap());
     assert!(observer.history(2).is_err());
     end(client, server);
 

@@ -76,7 +76,7 @@ fn compare(cuda: &Cuda, rows: usize, times: usize) -> Result<Value> {
         mirror.before_round(&mut client, Rows::All, stream)?;
         down.push(mirror.times().inputs_us);
         let began = Instant::now();
-        mirror.after_round(&client, stream)?;
+        mirror.after_round(&mut client, stream)?;
         mirror.before_gather()?;
         up.push(began.elapsed().as_secs_f64() * 1e6);
     }

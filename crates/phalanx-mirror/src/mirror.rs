@@ -164,8 +164,10 @@ impl Mirror {
         // Also after an error of the device: rows that nobody waits for would be in flight for ever.
         let waited = client.wait(ticket, wait);
         let brought = self.bring_outputs(stream);
-        let report = waited?;
-        settled.and(brought).map(|()| report)
+        waited?;
+        settled.and(brought)?;
+        client.note_copies(self.times.inputs_us, self.times.outputs_us);
+        Ok(client.last_report())
     }
 
     /// As [`ClusterClient::reset`]; the default refs of these rows are on the device too, in the order of the
@@ -214,9 +216,11 @@ impl Mirror {
     /// Brings the outputs of all rows to the device, in the order of the stream. Until the next
     /// [`Mirror::before_round`] or [`Mirror::before_gather`] the device may still be reading the client's
     /// tables.
-    pub fn after_round(&mut self, client: &ClusterClient, stream: Stream) -> Result<()> {
+    pub fn after_round(&mut self, client: &mut ClusterClient, stream: Stream) -> Result<()> {
         self.check(client)?;
-        self.bring_outputs(stream)
+        self.bring_outputs(stream)?;
+        client.note_copies(self.times.inputs_us, self.times.outputs_us);
+        Ok(())
     }
 
     /// Brings the refs of rows to the device, in the order of the stream, after [`ClusterClient::reset`]

@@ -186,7 +186,7 @@ fn a_stream_that_is_held_comes_after_uploads() {
     assert_eq!(field.ready.pending(), None);
     let before = seen();
     scribble(&mut client, Structure::Cmd, || 7);
-    mirror.after_round(&client, S).unwrap();
+    mirror.after_round(&mut client, S).unwrap();
     assert_eq!(field.ready.pending(), Some(S));
     run_per_thread();
     assert_eq!(seen(), before, "the upload is put off: nobody waits for it");
@@ -310,7 +310,7 @@ fn any_call_may_fail() {
         again(|| mirror.solve(&mut client, Rows::All, S).map(drop));
         again(|| mirror.before_gather());
         assert_eq!(client.state.read("joint_q", 3).unwrap(), [f64::from(round as f32); 3]);
-        again(|| mirror.after_round(&client, S));
+        again(|| mirror.after_round(&mut client, S));
         for name in ["joint_q", "joint_effort"] {
             let device = again(|| mirror.read(Structure::Cmd, name, S));
             assert_eq!(device, host(&client, Structure::Cmd, name));

@@ -21,7 +21,7 @@ pub const HEADER_BYTES: usize = 4096;
 /// The first word of a valid arena.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"PHALANX1");
 /// The layout version of this program.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const TABLE: usize = 128;
 const ENTRY: usize = 96;

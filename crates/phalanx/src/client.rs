@@ -11,6 +11,7 @@ use crate::{
     Error, Result,
     layout::{Layout, Life, LifeState, Manifest, Phase, ROUNDS, control, worker as word},
     message,
+    observer::RoundView,
     outcome::{Code, Outcome, RESET, Reason, SEEDED},
     rates::Rates,
     report::{Report, Stages},
@@ -65,6 +66,12 @@ pub struct ClusterClient {
     round: u64,
     /// When it was posted; 0 before this client's first.
     posted_ns: u64,
+    /// Simulated time of the next round's state, where it was told.
+    sim_time_s: Option<f64>,
+    /// That of the last round's; a step before 0 at first.
+    last_sim_time_s: f64,
+    /// What observers were told of the round waited for last.
+    noted: RoundView,
     book: Vec<Entry>,
     flights: Vec<Flight>,
     /// The flight waited for last.
@@ -162,6 +169,23 @@ impl ClusterClient {
         self.round
     }
 
+    /// Says of what simulated time the next round's state is, in seconds. Rounds that are not told of follow one
+    /// another by `cluster_dt`, the first at 0.
+    pub fn set_sim_time(&mut self, seconds: f64) {
+        self.sim_time_s = Some(seconds);
+    }
+
+    /// Tells observers what the round waited for last took besides: bringing its inputs from a device, and handing
+    /// its outputs back, in microseconds.
+    pub fn note_copies(&mut self, copy_in_us: f64, copy_out_us: f64) {
+        if self.noted.round > 0 {
+            (self.noted.copy_in_us, self.noted.copy_out_us) = (copy_in_us, copy_out_us);
+            // The same sequence number again: whoever reads meanwhile gets these two or what was there, the rest
+            // being as it was.
+            self.note();
+        }
+    }
+
     /// Triggers a round of some rows and waits for it.
     pub fn solve<'r>(&mut self, rows: impl Into<Rows<'r>>) -> Result<&Report> {
         self.solve_with(rows, Wait::default())
@@ -208,7 +232,8 @@ impl ClusterClient {
         flight.busy = false;
         self.last = index;
         gathered?;
-        self.note(index);
+        self.noted = RoundView::of(&self.flights[index].report, self.stages());
+        self.note();
         Ok(&self.flights[index].report)
     }
 
@@ -298,7 +323,10 @@ impl ClusterClient {
         self.round += 1;
         let now = clock::now_ns();
         self.flights[flight].busy = true;
+        let follows = self.last_sim_time_s + self.manifest.config.cluster_dt;
+        self.last_sim_time_s = self.sim_time_s.take().unwrap_or(follows);
         self.flights[flight].report.begin(self.round, now, self.posted_ns);
+        self.flights[flight].report.sim_time_s = self.last_sim_time_s;
         self.posted_ns = now;
         self.posted[self.round as usize % ROUNDS].store(now, Ordering::Relaxed);
         self.control[control::ROUND].store(self.round, Ordering::Relaxed);

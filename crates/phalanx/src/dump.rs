@@ -3,7 +3,7 @@
 
 use crate::{
     Error, Observer, Result,
-    layout::Manifest,
+    layout::{Layout, Manifest},
     observer::{RowRecord, WorkerView},
     schema::{Field, Group},
 };
@@ -131,6 +131,18 @@ impl Dump {
             )));
         }
         serde_json::from_slice(&text).map_err(|e| bad(e.to_string()))
+    }
+
+    /// The rounds at hand as an observer would have read them, oldest first.
+    pub fn records(&self) -> Result<Vec<RowRecord>> {
+        let layout = Layout::new(&self.manifest)?;
+        let record = |round: &DumpRound| {
+            let groups = Group::ALL.map(|group| self.words(round, group));
+            let words = groups.into_iter().collect::<Result<Vec<_>>>()?;
+            let of = |group: Group| words[group as usize].as_deref();
+            Ok(RowRecord::new(&layout, (self.row, round.serial, round.round), of))
+        };
+        self.rounds.iter().map(record).collect()
     }
 
     /// A group's row of one of the rounds as words, as a controller is given it; `None` where the dump does not

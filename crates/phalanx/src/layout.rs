@@ -271,8 +271,8 @@ impl Life {
 
 /// How many of the last rounds have their times at hand.
 pub const ROUNDS: usize = 256;
-/// Words of a round's slot: the sequence word and [`crate::client`]'s record.
-pub const ROUND_WORDS: usize = 8;
+/// Words of a round's slot: the sequence word and a [`crate::observer::RoundView`].
+pub const ROUND_WORDS: usize = 16;
 /// Words of a row's message: sequence word, row's round, length, text. 2 KiB: a traceback has room.
 pub const MESSAGE_WORDS: usize = 256;
 /// Bytes of text a message can hold.

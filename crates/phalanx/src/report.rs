@@ -1,10 +1,10 @@
 //! What a round came to.
 
 use crate::outcome::{Outcome, Reason};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The outcomes of a round, one per row of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Which round.
     pub round: u64,
@@ -16,14 +16,13 @@ pub struct Report {
     pub asked_ns: u64,
     /// Monotonic time the last answer was in the client's tables, ns.
     pub gathered_ns: u64,
+    /// Simulated time of the round's state, s: as the client gave it, or a `cluster_dt` after the round before.
+    pub sim_time_s: f64,
     outcomes: Vec<Outcome>,
     reasons: Vec<Reason>,
 }
 
 impl Report {
-    /// Words of a round's line for observers.
-    pub(crate) const LINE_WORDS: usize = 6;
-
     pub(crate) fn new(rows: usize) -> Self {
         Self {
             round: 0,
@@ -31,6 +30,7 @@ impl Report {
             interval_ns: 0,
             asked_ns: 0,
             gathered_ns: 0,
+            sim_time_s: 0.0,
             outcomes: vec![Outcome::Idle; rows],
             reasons: vec![Reason::None; rows],
         }
@@ -48,15 +48,6 @@ impl Report {
     pub(crate) fn set(&mut self, row: usize, outcome: Outcome, reason: Reason) {
         self.outcomes[row] = outcome;
         self.reasons[row] = reason;
-    }
-
-    /// Round, times, and rows answered and not, for observers.
-    pub(crate) fn line(&self) -> [u64; Self::LINE_WORDS] {
-        let answered = self.count(Outcome::Solved) + self.count(Outcome::Degraded);
-        let failed = self.count(Outcome::Failed);
-        let missing = self.count(Outcome::Late) + self.count(Outcome::Dead);
-        let counts = (answered as u64) << 32 | failed as u64;
-        [self.round, self.posted_ns, self.asked_ns, self.gathered_ns, counts, missing as u64]
     }
 
     /// Each row's outcome.
@@ -97,7 +88,7 @@ impl Report {
 }
 
 /// Where the time of a round went, µs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stages {
     /// Telling all workers.
     pub post_us: f64,

@@ -188,12 +188,12 @@ pub fn the_host_may_write_after_the_fences(engine: &dyn Engine) {
     for stream in [S, Stream::PER_THREAD] {
         scribble(&mut client, Structure::Cmd, noise(7));
         let before = host(&client, Structure::Cmd, "joint_effort");
-        mirror.after_round(&client, stream).unwrap();
+        mirror.after_round(&mut client, stream).unwrap();
         mirror.before_gather().unwrap();
         scribble(&mut client, Structure::Cmd, noise(8));
         assert_eq!(mirror.read(Structure::Cmd, "joint_effort", stream).unwrap(), before, "before_gather");
 
-        mirror.after_round(&client, stream).unwrap();
+        mirror.after_round(&mut client, stream).unwrap();
         let before = host(&client, Structure::Cmd, "joint_effort");
         mirror.before_round(&mut client, Rows::All, S).unwrap();
         scribble(&mut client, Structure::Cmd, noise(9));
@@ -214,13 +214,13 @@ pub fn other_streams_see_what_was_brought(engine: &dyn Engine) {
     let mut mirror = Mirror::new(engine, &client).unwrap();
     for (turn, (one, other)) in [(S, Stream::PER_THREAD), (Stream::PER_THREAD, S)].into_iter().enumerate() {
         scribble(&mut client, Structure::Cmd, noise(20 + turn as u64));
-        mirror.after_round(&client, one).unwrap();
+        mirror.after_round(&mut client, one).unwrap();
         let device = mirror.read(Structure::Cmd, "joint_effort", other).unwrap();
         assert_eq!(device, host(&client, Structure::Cmd, "joint_effort"), "read");
         mirror.before_gather().unwrap();
 
         scribble(&mut client, Structure::Cmd, noise(30 + turn as u64));
-        mirror.after_round(&client, one).unwrap();
+        mirror.after_round(&mut client, one).unwrap();
         let mine: Vec<u8> = (0..36).collect();
         mirror.write(Structure::Cmd, "joint_effort", &mine, other).unwrap();
         mirror.before_gather().unwrap();
@@ -231,11 +231,11 @@ pub fn other_streams_see_what_was_brought(engine: &dyn Engine) {
     }
     // What waits for uploads outlives the image.
     let view = mirror.field(Structure::Cmd, "joint_q").unwrap();
-    mirror.after_round(&client, S).unwrap();
+    mirror.after_round(&mut client, S).unwrap();
     view.hold(Stream::PER_THREAD).unwrap();
     mirror.before_gather().unwrap();
     assert_eq!(view.ready.pending(), None);
-    mirror.after_round(&client, S).unwrap();
+    mirror.after_round(&mut client, S).unwrap();
     drop((mirror, client));
     view.hold(Stream::PER_THREAD).unwrap();
     assert_eq!(view.ready.pending(), None);
@@ -289,7 +289,7 @@ pub fn what_is_wrong_is_said(engine: &dyn Engine) {
     for error in [
         mirror.solve(&mut other, Rows::All, S).map(drop),
         mirror.reset(&mut other, Rows::All, S),
-        mirror.after_round(&other, S),
+        mirror.after_round(&mut other, S),
         mirror.before_round(&mut other, Rows::All, S),
     ] {
         assert!(matches!(error, Err(MirrorError::OtherClient)), "{error:?}");

@@ -115,7 +115,7 @@ fn check(engine: &dyn Engine, case: &Any) -> Result<(), TestCaseError> {
         scribble(&mut client, structure, &mut next);
     }
     let hosts = hosted(&client);
-    mirror.after_round(&client, S).unwrap();
+    mirror.after_round(&mut client, S).unwrap();
     let pick = |way: Direction| fields.iter().enumerate().filter(move |(_, (s, _))| s.direction() == way);
     let device = all(&mirror);
     for (i, field) in pick(Direction::ToDevice) {

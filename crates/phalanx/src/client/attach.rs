@@ -4,6 +4,7 @@ use super::{ClusterClient, Entry, Flight, MAX_IN_FLIGHT};
 use crate::{
     Conventions, Error, Result,
     layout::{Layout, Manifest, Phase, control, gate, tensor, worker as word},
+    observer::RoundView,
     report::Report,
     schema::{Group, Record, Schema},
     tables::{
@@ -129,6 +130,9 @@ impl ClusterClient {
             spin: Spin::new(Duration::from_micros(manifest.spin_us)),
             round: control[control::ROUND].load(Ordering::Relaxed),
             posted_ns: 0,
+            sim_time_s: None,
+            last_sim_time_s: -manifest.config.cluster_dt,
+            noted: RoundView::default(),
             book: vec![Entry::default(); rows],
             last: 0,
             flights: (0..MAX_IN_FLIGHT).map(|_| flight()).collect(),

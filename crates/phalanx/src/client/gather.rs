@@ -6,8 +6,8 @@ use crate::{
     Error, Result,
     config::Policy,
     layout::{Phase, ROUND_WORDS, ROUNDS, control, worker as word},
+    observer::RoundView,
     outcome::{Code, Outcome, Reason},
-    report::Report,
     schema::Group,
 };
 use phalanx_shm::{Answer, Handoff, Identity, Slot, Watch, clock, copy_in, copy_out, sync::Ordering};
@@ -260,12 +260,13 @@ impl ClusterClient {
     }
 
     /// Leaves a line about the round for observers.
-    pub(super) fn note(&self, flight: usize) {
-        let report = &self.flights[flight].report;
-        let at = report.round as usize % ROUNDS * ROUND_WORDS;
+    /// Tells observers of the round waited for last.
+    pub(super) fn note(&self) {
+        let view = &self.noted;
+        let at = view.round as usize % ROUNDS * ROUND_WORDS;
         let slot = Slot::over(&self.rounds[at..at + ROUND_WORDS]);
-        let words = slot.begin(report.round);
-        copy_out(&report.line(), &words[..Report::LINE_WORDS]);
-        slot.end(report.round);
+        let words = slot.begin(view.round);
+        copy_out(&view.words(), &words[..RoundView::WORDS]);
+        slot.end(view.round);
     }
 }
