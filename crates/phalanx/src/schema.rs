@@ -10,7 +10,7 @@ use std::{fmt, marker::PhantomData, ops::Range};
 pub const ROW_ALIGN: usize = 64;
 
 /// The five public structures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
     /// `RobotClusterState`.
@@ -166,6 +166,22 @@ impl Field {
     /// Its elements in a row of bytes, as doubles, for display and recording.
     pub fn read(&self, row: &[u8]) -> Vec<f64> {
         row[self.bytes()].chunks_exact(self.dtype.size()).map(|e| self.dtype.read_f64(e)).collect()
+    }
+
+    /// What an element is called within the field, such as `FL_hip` or `FL.z`; empty for a scalar.
+    pub fn element_name(&self, element: usize) -> String {
+        const XYZ: [&str; 3] = ["x", "y", "z"];
+        let mut rest = element;
+        let mut parts: Vec<String> = Vec::new();
+        for (dimension, &size) in self.shape.iter().enumerate().rev() {
+            let index = rest % size.max(1);
+            rest /= size.max(1);
+            let label = (dimension == 0).then(|| self.labels.get(index)).flatten().cloned();
+            let axis = || (size == 3 && dimension > 0).then(|| XYZ[index].to_owned());
+            parts.push(label.or_else(axis).unwrap_or_else(|| index.to_string()));
+        }
+        parts.reverse();
+        parts.join(".")
     }
 
     fn check(&self) -> Result<(), String> {
@@ -455,6 +471,16 @@ mod tests {
         assert_eq!(record.fields[0].read(bytemuck::cast_slice(&row)), [1.0]);
         let wrong = record.handle::<f64>("quat").unwrap_err().to_string();
         assert!(wrong.contains("f32") && wrong.contains("f64"), "{wrong}");
+    }
+
+    #[test]
+    fn elements_have_names() {
+        let force = Field::new("force", "N", "x").shape(&[2, 3]).labels(&["left", "right"]);
+        let names: Vec<_> = (0..6).map(|i| force.element_name(i)).collect();
+        assert_eq!(names, ["left.x", "left.y", "left.z", "right.x", "right.y", "right.z"]);
+        assert_eq!(Field::new("cost", "", "x").element_name(0), "");
+        assert_eq!(Field::new("cost", "", "x").shape(&[7]).element_name(6), "6");
+        assert_eq!(Field::new("pos", "m", "x").shape(&[20, 3]).element_name(41), "13.z");
     }
 
     #[test]
