@@ -37,3 +37,30 @@ pub enum Action {
     /// Tells the user something in passing.
     Say(String),
 }
+
+/// A page of the debugger.
+pub trait Page {
+    /// Draws it.
+    fn show(&mut self, ui: &mut egui::Ui, cx: &mut Context<'_>);
+
+    /// What can be done on it by name or by key, for the command palette and the sheet of keys.
+    fn commands(&self) -> Vec<Command> {
+        Vec::new()
+    }
+
+    /// Does one of those.
+    fn run(&mut self, command: &str, cx: &mut Context<'_>) {
+        let _ = (command, cx);
+    }
+}
+
+/// Something that can be done by name or by key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// What [`Page::run`] is given.
+    pub id: &'static str,
+    /// As people look for it.
+    pub name: &'static str,
+    /// Its key, if it has one. Keys are heard while no text is being edited.
+    pub keys: Option<egui::KeyboardShortcut>,
+}
