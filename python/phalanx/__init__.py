@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from . import _core
-from ._core import Explanation, Inputs, Outputs, Report, RobotSpec, Ticket, __version__
+from ._core import Explanation, Inputs, Outputs, Report, RobotSpec, Ticket, __version__, metrics
 from .client import ClusterClient, connect
 from .cluster import Cluster
 from .controller import (
@@ -37,6 +37,7 @@ from .errors import (
     FileError,
     ForkError,
     MisuseError,
+    OperatorTaken,
     PhalanxError,
     RobotError,
     RoundTimeout,
@@ -45,6 +46,7 @@ from .errors import (
     ShmError,
     StartError,
 )
+from .operate import Operator
 
 if TYPE_CHECKING:
     from .check import check_controller
@@ -69,6 +71,8 @@ __all__ = [
     "ForkError",
     "Inputs",
     "MisuseError",
+    "Operator",
+    "OperatorTaken",
     "Outputs",
     "PhalanxError",
     "Prediction",
@@ -89,6 +93,7 @@ __all__ = [
     "connect",
     "degraded",
     "failed",
+    "metrics",
 ]
 
 # A fork of this process has copies of its clusters that it must not touch.

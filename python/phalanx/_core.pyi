@@ -18,6 +18,7 @@ __all__ = [
     "FieldView",
     "Inputs",
     "Local",
+    "Operator",
     "Outputs",
     "Report",
     "RobotSpec",
@@ -26,6 +27,7 @@ __all__ = [
     "__version__",
     "forked",
     "load_config",
+    "metrics",
     "run_worker",
 ]
 
@@ -100,6 +102,14 @@ class Client:
         """
         The last round that was triggered.
         """
+    @property
+    def sim_time(self, /) -> float:
+        """
+        Simulated time of the next round's state, s, as observers and recordings see it. Set it before the round; rounds
+        that are not told of follow one another by `cluster_dt`, the first at 0.
+        """
+    @sim_time.setter
+    def sim_time(self, /, seconds: float) -> None: ...
     def solve(
         self, /, rows: Any = None, timeout: float | None = None, deadline: float | None = None
     ) -> Report:
@@ -316,6 +326,94 @@ class Local:
         Everything that is fixed for the cluster's life, as JSON.
         """
 
+@disjoint_base
+class Operator:
+    """
+    The operator of a cluster. `phalanx.Operator` is made of it.
+    """
+    def __new__(cls, /, name: str) -> Self:
+        """
+        Becomes the operator of a cluster, by its name.
+        """
+    def activate(self, /, rows: Any = None) -> None:
+        """
+        Has the client ask rows again that were left out (None: all).
+        """
+    def close(self, /) -> None:
+        """
+        Gives everything back to the client, and the place to the next operator. Idempotent.
+        """
+    @property
+    def closed(self, /) -> bool:
+        """
+        Has it been closed?
+        """
+    def deactivate(self, /, rows: Any = None) -> None:
+        """
+        Has the client leave rows out (None: all): they are idle, as if they had not been chosen.
+        """
+    @property
+    def deactivated(self, /) -> NDArray[np.bool_]:
+        """
+        Rows that are left out: bool (n,).
+        """
+    def hold(self, /) -> None:
+        """
+        Holds the client: it waits at its next `solve` or `trigger` until `run`, or `step`. Other threads of it run, and
+        Ctrl-C works. Never on the thread that solves: it would wait for itself.
+        """
+    @property
+    def n(self, /) -> int:
+        """
+        How many rows.
+        """
+    @property
+    def name(self, /) -> str:
+        """
+        The cluster's name.
+        """
+    def override_refs(self, /, rows: Any, refs: dict[str, Sequence[float]]) -> None:
+        """
+        Overrides some refs of rows, each given as the numbers of one row; a single number stands for all of them.
+        """
+    def release(self, /, rows: Any = None) -> None:
+        """
+        Gives the refs of rows back to the client (None: of all).
+        """
+    def reset(self, /, rows: Any = None) -> None:
+        """
+        Has rows reset at the start of their next round, their refs at the controller's defaults (None: all). It comes
+        also after the operator has left.
+        """
+    @property
+    def reset_pending(self, /) -> NDArray[np.bool_]:
+        """
+        Rows whose reset was asked for and that no round has carried yet: bool (n,).
+        """
+    @property
+    def round(self, /) -> int:
+        """
+        The last round that was triggered.
+        """
+    def run(self, /) -> None:
+        """
+        Holds the client no more.
+        """
+    def step(self, /, rounds: int = 1) -> None:
+        """
+        Lets the client do so many more rounds, and then holds it. Steps add up.
+        """
+    @property
+    def steps_left(self, /) -> int | None:
+        """
+        Rounds the client may still do before it is held; None while it is not to be held.
+        """
+    @property
+    def waiting(self, /) -> bool:
+        """
+        Does the client wait, held?
+        """
+
 @final
 class Outputs:
     """
@@ -407,6 +505,11 @@ class Report:
     def round(self, /) -> int:
         """
         Its number.
+        """
+    @property
+    def sim_time(self, /) -> float:
+        """
+        Simulated time of its state, s: as `client.sim_time` told, or a `cluster_dt` after the round before.
         """
     @property
     def solved(self, /) -> NDArray[np.bool_]:
@@ -628,6 +731,14 @@ def forked() -> None:
 def load_config(path: str | PathLike[str]) -> str:
     """
     The settings in a TOML file, as JSON, with `robot_file` relative to it.
+    """
+
+def metrics(name: str) -> str:
+    """
+    Counters and gauges of a cluster of any process, in the text format of Prometheus (0.0.4).
+
+    Counters only grow while the cluster lives: rounds, answers by outcome, failures by reason, histograms of the
+    time of solves and rounds, deaths of workers. It is read without slowing a round; nothing is polled.
     """
 
 def run_worker(controller: type[Any]) -> int | None:

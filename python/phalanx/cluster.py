@@ -155,6 +155,15 @@ class Cluster(Closing):
         """What a worker printed last, on stdout and stderr, a line each."""
         return [] if self._server is None else self._server.log(worker)
 
+    def metrics(self) -> str:
+        """Its counters and gauges in the text format of Prometheus: what `px.metrics(cluster.name)` says.
+
+        To serve them beside your own, in your own exporter; `phalanx serve --metrics` does so by itself.
+        """
+        if self.closed:
+            raise ClosedError(f"cluster {self.name!r} is closed")
+        return _core.metrics(self.name)
+
     @property
     def closed(self) -> bool:
         """Has it ended?"""

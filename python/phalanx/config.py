@@ -32,6 +32,8 @@ class ClusterConfig:
     hang_timeout: float = 0.0
     #: Replace workers that died.
     respawn: bool = True
+    #: Whether an operator may hold the client back. Not for robots that must not wait.
+    operator_may_hold: bool = True
     #: Where the workers run: workers, threads, reserve, cores, pin.
     cpu: dict[str, Any] = field(default_factory=dict)
     #: What observers can look back at: rounds, budget_mib.

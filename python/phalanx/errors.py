@@ -54,6 +54,12 @@ class ClientTaken(PhalanxError, ConnectionError):
     pid: int
 
 
+class OperatorTaken(PhalanxError, ConnectionError):
+    """Another process, `pid`, is the cluster's operator."""
+
+    pid: int
+
+
 class ClosedError(PhalanxError, RuntimeError):
     """The cluster or client was closed."""
 

@@ -26,6 +26,9 @@ TYPES = {
     "FieldView.strides": "tuple[int, ...]",
     "Inputs.refs": "Fields",
     "Inputs.state": "Fields",
+    "Operator.__new__": "Self",
+    "Operator.deactivated": "NDArray[np.bool_]",
+    "Operator.reset_pending": "NDArray[np.bool_]",
     "Outputs.cmd": "Fields",
     "Outputs.prediction": "Any",
     "Report.age": "NDArray[np.uint32]",
@@ -46,6 +49,7 @@ ARGUMENTS = {
     "progress: Any | None": "progress: Callable[[str, int, int], object] | None",
     "SupportsGetItem[int, str]": "Sequence[str]",
     "SupportsGetItem[int, SupportsIndex]": "Sequence[int] | NDArray[Any]",
+    "SupportsGetItem[int, SupportsFloat | SupportsIndex]": "Sequence[float]",
     "SupportsFloat | SupportsIndex": "float",
     "SupportsIndex": "int",
 }

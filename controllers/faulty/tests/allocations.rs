@@ -51,6 +51,24 @@ fn a_round_allocates_nothing() {
         client.solve(Rows::All).unwrap();
         assert_eq!(worker(&client), before, "the worker of {hosted_as}");
 
+        let observer = phalanx::Observer::attach(&name).unwrap();
+        let mut follower = observer.follow(0..32).unwrap();
+        let mut words = [0; 8];
+        let mut record = phalanx::observer::RowRecord::default();
+        let mut look = |client: &mut ClusterClient| {
+            client.solve(Rows::All).unwrap();
+            let before = allocations();
+            assert_eq!(follower.poll(|record| assert_eq!(record.round, client.round())), 32);
+            for row in 0..32 {
+                assert_eq!(observer.status(row).unwrap().round, client.round());
+                assert!(observer.latest_of(row, phalanx::Group::Cmd, &mut words).is_some());
+                assert!(observer.latest_into(row, &mut record).unwrap());
+            }
+            allocations() - before
+        };
+        look(&mut client);
+        assert_eq!((0..20).map(|_| look(&mut client)).sum::<usize>(), 0, "an observer of {hosted_as}");
+
         let operator = phalanx::Operator::attach(&name).unwrap();
         operator.set(5, &[("pattern", &[1.0])]).unwrap();
         client.solve(Rows::All).unwrap();

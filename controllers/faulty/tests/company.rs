@@ -4,11 +4,11 @@ mod common;
 
 use common::{
     Actor, PATIENCE, assert_says, config, config_of, effort, end, fault, faulty, hosted, letters, name,
-    nothing_left, set_ref, table::Table, ticks, until, workers_of,
+    nothing_left, scene::Scene, set_ref, table::Table, ticks, until, workers_of,
 };
 use phalanx::{
     Bool, ClusterClient, ClusterServer, Conventions, Error, Group, Observer, Operator, Outcome, Rows, Wait,
-    dump::Dump, robot::QuatOrder,
+    dump::Dump, observer::RowRecord, robot::QuatOrder,
 };
 use phalanx_faulty::Fault;
 use phalanx_shm::ShmError;
@@ -139,6 +139,23 @@ fn an_observer_misses_nothing_while_it_keeps_up_and_knows_when_it_does_not() {
     assert_eq!((rounds[1].copy_in_us, rounds[1].copy_out_us, rounds[0].copy_in_us), (3.0, 4.0, 0.0));
     assert_eq!(Dump::of(&observer, 1).unwrap().records().unwrap(), observer.history(1).unwrap());
     assert!(observer.history(2).is_err());
+    // One group of the last answer is what the whole of it holds.
+    let mut record = RowRecord::default();
+    assert!(observer.latest_into(1, &mut record).unwrap() && record == observer.latest(1).unwrap().unwrap());
+    for group in [Group::State, Group::Refs, Group::Cmd, Group::Status] {
+        let whole = observer.group(&record, group).unwrap();
+        let mut words = vec![u64::MAX; whole.len() / 8 + 1];
+        assert_eq!(observer.latest_of(1, group, &mut words), Some((record.serial, record.round)));
+        assert_eq!((bytes_of(&words[..whole.len() / 8]), words[whole.len() / 8]), (whole.to_vec(), u64::MAX));
+        let mut two = [0; 2];
+        observer.latest_of(1, group, &mut two).unwrap();
+        assert_eq!(two, words[..2], "as much as there is room for");
+    }
+    let status = observer.status(1).unwrap();
+    assert_eq!((status.round, status.outcome), (client.round(), Outcome::Solved as u8));
+    assert_eq!(status, *client.status.of(1));
+    assert!(observer.status(2).is_none() && observer.latest_of(2, Group::Cmd, &mut [0]).is_none());
+    assert!(observer.latest_of(0, Group::Prediction, &mut [0]).is_none(), "there are none");
     end(client, server);
 
     let mut settings = config(1);
@@ -150,7 +167,51 @@ fn an_observer_misses_nothing_while_it_keeps_up_and_knows_when_it_does_not() {
     let record = observer.latest(0).unwrap().unwrap();
     assert!(observer.values(&record, Group::Cmd, "joint_q").unwrap().is_some());
     assert!(observer.values(&record, Group::State, "joint_q").unwrap().is_none());
+    assert!(observer.latest_of(0, Group::State, &mut [0]).is_none());
     end(client, server);
+}
+
+/// As the bytes they are.
+fn bytes_of(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+#[test]
+fn a_record_that_was_left_half_written_stops_no_follower() {
+    let mut settings = config_of(2, 2);
+    settings.history.rounds = 4;
+    let settings =
+        settings.param("fault", "kill").param("stage", "publishing").param("row", 1).param("round", 6);
+    let mut scene = Scene::of(settings.param("once", true), "faulty");
+    let observer = Observer::attach(&scene.name).unwrap();
+    let mut follower = observer.follow(0..2).unwrap();
+    let mut seen = [Vec::new(), Vec::new()];
+    let mut look = |round: &str| {
+        let records = follower.poll(|record| seen[record.row].push(record.round));
+        assert!(records <= 2 && follower.poll(|_| panic!("no news")) == 0, "{round}");
+    };
+    for _ in 0..5 {
+        look(&scene.round());
+    }
+    let dead = scene.round();
+    look(&dead);
+    until("all rows", || {
+        let round = scene.round();
+        look(&round);
+        (round == "SS").then_some(())
+    });
+    for _ in 0..9 {
+        look(&scene.round());
+    }
+    assert_eq!((dead.as_str(), follower.missed()), ("SD", 0));
+    let last = scene.client.round();
+    assert_eq!(
+        seen[0].iter().rev().take(9).copied().collect::<Vec<_>>(),
+        (last - 8..=last).rev().collect::<Vec<_>>()
+    );
+    assert_eq!(seen[1][..5], [1, 2, 3, 4, 5]);
+    assert!(seen[1].iter().rev().take(9).eq((last - 8..=last).rev().collect::<Vec<_>>().iter()));
+    scene.end();
 }
 
 #[test]

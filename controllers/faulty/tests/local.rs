@@ -366,3 +366,69 @@ fn it_ends_in_any_order() {
     }
     nothing_left(&config.name);
 }
+
+/// Says which row of how many it was built as, and is asked as.
+struct Numbered([usize; 2]);
+
+impl RHController for Numbered {
+    fn build(setup: &Setup, row: usize) -> Result<Self> {
+        assert_eq!(setup.config.excerpt, None);
+        Ok(Self([row, setup.config.rows]))
+    }
+
+    fn reset(&mut self) {}
+
+    fn solve(&mut self, inputs: &mut Inputs<'_>, outputs: &mut Outputs<'_>) -> Verdict {
+        outputs.solver(self.0[0] as f64, self.0[1] as f64, inputs.row as u32);
+        Verdict::Solved
+    }
+}
+
+#[test]
+fn rows_of_an_excerpt_are_built_as_those_they_stand_for() {
+    let excerpt = Some(phalanx::Excerpt { first_row: 17, of_rows: 4096 });
+    let config = phalanx::ClusterConfig { excerpt, ..config(2) };
+    let mut cluster = LocalCluster::start::<Numbered>(config, "numbered").unwrap();
+    let mut client = cluster.client().unwrap();
+    assert_eq!(round(&mut cluster, &mut client), "SS");
+    for row in 0..2 {
+        let status = client.status.of(row);
+        let says = (status.cost, status.violation, status.iterations);
+        assert_eq!(says, (17.0 + row as f64, 4096.0, 17 + row as u32));
+    }
+    end(client, cluster);
+}
+
+#[test]
+fn rounds_can_be_numbered_as_they_were_elsewhere() {
+    let mut cluster = LocalCluster::start::<Faulty>(config(2), "faulty").unwrap();
+    let mut client = cluster.client().unwrap();
+    client.skip_to(500).unwrap();
+    assert_eq!(round(&mut cluster, &mut client), "SS");
+    assert_eq!(round(&mut cluster, &mut client), "SS");
+    assert_eq!((client.round(), client.status.of(1).round), (501, 501));
+    for bad in [0, 501, 1 << 40] {
+        let refused = client.skip_to(bad).unwrap_err().to_string();
+        assert!(refused.contains("from 502 on"), "{refused}");
+    }
+    end(client, cluster);
+}
+
+#[test]
+fn refs_are_kept_as_given_where_they_are_changed() {
+    let mut cluster = LocalCluster::start::<Faulty>(config(2), "faulty").unwrap();
+    let mut client = cluster.client().unwrap();
+    let observer = Observer::attach(client.name()).unwrap();
+    let speed = client.refs.handle::<f32>("speed").unwrap();
+    client.refs.get_mut(speed, 1)[0] = 3.0;
+    assert_eq!(round(&mut cluster, &mut client), "SS");
+    let record = observer.latest(1).unwrap().unwrap();
+    assert_eq!(observer.values(&record, Group::Refs, "speed").unwrap().unwrap(), [1.0], "what it followed");
+    let field = client.refs.record().field("speed").unwrap();
+    assert_eq!(field.read(observer.given_refs(&record).unwrap()), [3.0], "what it was given");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.json");
+    phalanx::dump::Dump::of(&observer, 1).unwrap().save(&path).unwrap();
+    assert_eq!(phalanx::dump::Dump::load(&path).unwrap().records().unwrap(), [record]);
+    end(client, cluster);
+}

@@ -132,21 +132,49 @@ impl Mirror {
         &mut self,
         client: &'c mut ClusterClient,
         rows: Rows<'_>,
-        wait: Wait<'_>,
+        mut wait: Wait<'_>,
         stream: Stream,
     ) -> Result<&'c Report> {
-        let ticket = self.trigger(client, rows, stream)?;
+        let ticket = self.trigger_when_free(client, rows, stream, wait.interrupt.as_deref_mut())?;
         self.wait(client, ticket, wait, stream)
     }
 
     /// Brings the inputs to the host and posts a round. One copy, unless other rows are in flight: their
-    /// inputs stay untouched.
+    /// inputs stay untouched. Waits while an operator holds the cluster, as [`ClusterClient::trigger`] does.
     pub fn trigger(&mut self, client: &mut ClusterClient, rows: Rows<'_>, stream: Stream) -> Result<Ticket> {
+        self.trigger_when_free(client, rows, stream, None)
+    }
+
+    fn trigger_when_free(
+        &mut self,
+        client: &mut ClusterClient,
+        rows: Rows<'_>,
+        stream: Stream,
+        mut interrupt: Option<&mut (dyn FnMut() -> bool + '_)>,
+    ) -> Result<Ticket> {
+        loop {
+            match self.try_trigger(client, rows, stream)? {
+                Some(ticket) => return Ok(ticket),
+                None => client.wait_while_held(interrupt.as_deref_mut())?,
+            }
+        }
+    }
+
+    /// As [`Mirror::trigger`], never waiting for an operator: `None`, and nothing was asked, while one holds the cluster.
+    pub fn try_trigger(
+        &mut self,
+        client: &mut ClusterClient,
+        rows: Rows<'_>,
+        stream: Stream,
+    ) -> Result<Option<Ticket>> {
         let copied = if self.in_flight.is_empty() { Rows::All } else { rows };
         self.before_round(client, copied, stream)?;
-        let ticket = client.trigger(rows)?;
+        let Some(ticket) = client.try_trigger(rows)? else { return Ok(None) };
         self.in_flight.push(ticket.round());
-        Ok(ticket)
+        if !client.reset_by_operator().is_empty() {
+            self.rows_reset(client, Rows::Ids(client.reset_by_operator()), stream)?;
+        }
+        Ok(Some(ticket))
     }
 
     /// Waits for a round and brings its answers to the device, in the order of the stream. They are brought

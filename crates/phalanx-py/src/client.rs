@@ -197,13 +197,50 @@ impl Client {
         Ok(slf.py().detach(|| act(mirror, stream))?)
     }
 
+    /// Posts a round. While an operator holds the cluster, other Python threads run.
     #[inline]
-    fn post(py: Python<'_>, open: &mut Open, rows: Rows<'_>, stream: Stream) -> Result<phalanx::Ticket> {
-        let Open { client, mirror, .. } = open;
-        match mirror {
-            None => Ok(client.trigger(rows)?),
-            Some(mirror) => Ok(py.detach(|| mirror.trigger(client, rows, stream))?),
+    fn post(
+        slf: &Bound<'_, Self>,
+        open: &mut Open,
+        rows: Rows<'_>,
+        stream: Stream,
+    ) -> Result<phalanx::Ticket> {
+        loop {
+            let Open { client, mirror, .. } = &mut *open;
+            let posted = match mirror {
+                None => client.try_trigger(rows)?,
+                Some(mirror) => slf.py().detach(|| mirror.try_trigger(client, rows, stream))?,
+            };
+            match posted {
+                Some(ticket) => return Ok(ticket),
+                None => Self::wait_while_held(slf, client)?,
+            }
         }
+    }
+
+    #[cold]
+    fn wait_while_held(slf: &Bound<'_, Self>, client: &mut ClusterClient) -> Result<()> {
+        let mut raised = None;
+        let this = slf.get();
+        let waited = slf.py().detach(|| {
+            let mut interrupt = || this.interrupted(&mut raised);
+            client.wait_while_held(Some(&mut interrupt))
+        });
+        log::bring(slf.py());
+        match raised {
+            Some(raised) => Err(raised.into()),
+            None => Ok(waited?),
+        }
+    }
+
+    /// Looks for signals and for the end of this client; what they raise (KeyboardInterrupt, mostly) is kept. Only the
+    /// main thread ever sees a signal.
+    fn interrupted(&self, raised: &mut Option<PyErr>) -> bool {
+        *raised = Python::attach(|py| py.check_signals()).err();
+        if raised.is_none() && self.closing.load(Ordering::SeqCst) {
+            *raised = Some(self.closed_error().into());
+        }
+        raised.is_some()
     }
 
     fn wait_for(
@@ -218,16 +255,9 @@ impl Client {
         // Interrupted or not, the round is to be waited for.
         let served = slf.get().local.as_ref().map_or(Ok(()), |local| local.get().serve(py));
         let this = slf.get();
-        // What a signal's handler raised (KeyboardInterrupt, mostly); only the main thread ever sees one.
         let mut raised = None;
         let waited = py.detach(|| {
-            let mut interrupt = || {
-                raised = Python::attach(|py| py.check_signals()).err();
-                if raised.is_none() && this.closing.load(Ordering::SeqCst) {
-                    raised = Some(this.closed_error().into());
-                }
-                raised.is_some()
-            };
+            let mut interrupt = || this.interrupted(&mut raised);
             let Limits { timeout, deadline } = limits;
             let wait = Wait { timeout, deadline, interrupt: Some(&mut interrupt) };
             match mirror {
@@ -348,6 +378,22 @@ impl Client {
         Ok(self.lock()?.client.round())
     }
 
+    /// Simulated time of the next round's state, s, as observers and recordings see it. Set it before the round; rounds
+    /// that are not told of follow one another by `cluster_dt`, the first at 0.
+    #[getter]
+    fn sim_time(&self) -> Result<f64> {
+        Ok(self.lock()?.client.sim_time())
+    }
+
+    #[setter]
+    fn set_sim_time(&self, seconds: f64) -> Result<()> {
+        if !seconds.is_finite() {
+            return Err(PyValueError::new_err(format!("sim_time = {seconds}: give finite seconds")).into());
+        }
+        self.lock()?.client.set_sim_time(seconds);
+        Ok(())
+    }
+
     /// Has it been closed?
     #[getter]
     fn closed(&self) -> bool {
@@ -377,7 +423,7 @@ impl Client {
         let chosen = Choice::of(rows, this.rows)?;
         let stream = Self::stream(slf)?;
         let mut open = this.lock()?;
-        let ticket = Self::post(slf.py(), &mut open, chosen.rows(), stream)?;
+        let ticket = Self::post(slf, &mut open, chosen.rows(), stream)?;
         Self::wait_for(slf, &mut open, ticket, limits, stream)
     }
 
@@ -388,7 +434,7 @@ impl Client {
         let chosen = Choice::of(rows, slf.get().rows)?;
         let stream = Self::stream(slf)?;
         let mut open = slf.get().lock()?;
-        let ticket = Self::post(slf.py(), &mut open, chosen.rows(), stream)?;
+        let ticket = Self::post(slf, &mut open, chosen.rows(), stream)?;
         let round = ticket.round();
         open.flights.push(ticket);
         Ok(Ticket { round, client: slf.clone().unbind() })

@@ -63,6 +63,7 @@ fn exception(py: Python<'_>, e: &Error) -> PyErr {
             a.set_item("log", &start.log)
         }),
         Error::ClientTaken { pid, .. } => new(py, "ClientTaken", &message, |a| a.set_item("pid", pid)),
+        Error::OperatorTaken { pid, .. } => new(py, "OperatorTaken", &message, |a| a.set_item("pid", pid)),
         Error::Timeout { rows, pids, .. } => new(py, "RoundTimeout", &message, |a| {
             a.set_item("rows", rows)?;
             a.set_item("pids", pids)

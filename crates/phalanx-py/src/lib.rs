@@ -12,6 +12,8 @@ mod field;
 mod fork;
 mod local;
 mod log;
+mod metrics;
+mod operator;
 mod report;
 mod robot;
 mod rows;
@@ -27,6 +29,8 @@ mod core_module {
         field::FieldView,
         fork::forked,
         local::Local,
+        metrics::metrics,
+        operator::Operator,
         report::{Explanation, Report},
         robot::RobotSpec,
         server::{Server, load_config},

@@ -22,6 +22,9 @@ pub struct Report {
     /// Time from trigger to the last answer, µs.
     #[pyo3(get)]
     total_us: f64,
+    /// Simulated time of its state, s: as `client.sim_time` told, or a `cluster_dt` after the round before.
+    #[pyo3(get)]
+    sim_time: f64,
     outcomes: Vec<u8>,
     reasons: Vec<u8>,
     /// Empty where every row's command is of this round.
@@ -56,6 +59,7 @@ impl Report {
         Self {
             round: report.round,
             total_us: report.total_us(),
+            sim_time: report.sim_time_s,
             outcomes: report.outcomes().iter().map(|&o| o as u8).collect(),
             reasons: report.reasons().iter().map(|&r| r as u8).collect(),
             ages: if report.outcomes().iter().all(answered) { Vec::new() } else { ages() },

@@ -90,6 +90,20 @@ impl Choice {
         }
     }
 
+    /// The chosen ones of `rows` rows, one by one.
+    pub fn ids_among(&self, rows: usize) -> Result<Vec<usize>> {
+        Ok(match self {
+            Self::All => (0..rows).collect(),
+            Self::Mask(mask) if mask.len() != rows => {
+                let why = format!("a mask of {} entries for {rows} rows: give one entry per row", mask.len());
+                return Err(raise("MisuseError", &why));
+            }
+            Self::Mask(mask) => (0..rows).filter(|&row| mask[row]).collect(),
+            Self::Ids(ids) => ids.clone(),
+            Self::Range(start, end) => (*start..*end).collect(),
+        })
+    }
+
     /// As the crate takes it.
     pub fn rows(&self) -> Rows<'_> {
         match self {

@@ -31,7 +31,8 @@ impl Ask {
         (self.round & ROUND_MASK) << 24 | if self.withdrawn { WITHDRAWN } else { 0 } | u64::from(self.flags)
     }
 
-    fn unpack(word: u64) -> Self {
+    /// From its word, for those who can only read.
+    pub fn from_word(word: u64) -> Self {
         Self { round: word >> 24, flags: word as u8, withdrawn: word & WITHDRAWN != 0 }
     }
 }
@@ -103,7 +104,7 @@ impl<'a> Handoff<'a> {
     /// Answerer or reader: the last ask.
     #[inline]
     pub fn asked(&self) -> Ask {
-        Ask::unpack(self.ask.load(SyncPoint::AskSeen.order(Ordering::Acquire)))
+        Ask::from_word(self.ask.load(SyncPoint::AskSeen.order(Ordering::Acquire)))
     }
 
     /// Answerer: the ask that waits for an answer.

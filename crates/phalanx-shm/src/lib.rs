@@ -43,7 +43,7 @@ pub mod sync;
 
 pub use gate::{Gate, Spin, Waited};
 pub use handoff::{Answer, Ask, Handoff};
-pub use slot::{Slot, SlotReader};
+pub use slot::{Slot, SlotReader, SlotState};
 
 #[cfg(not(loom))]
 mod alive;

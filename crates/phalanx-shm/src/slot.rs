@@ -36,6 +36,27 @@ impl<'a> Slot<'a> {
     }
 }
 
+/// What is in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotState {
+    /// Nothing was ever written to it.
+    Empty,
+    /// The record of this serial is being written, or its writer was killed while it wrote.
+    Writing(u64),
+    /// The whole record of this serial.
+    Complete(u64),
+}
+
+impl SlotState {
+    /// The serial begun last, written whole or not.
+    pub fn serial(self) -> Option<u64> {
+        match self {
+            SlotState::Empty => None,
+            SlotState::Writing(serial) | SlotState::Complete(serial) => Some(serial),
+        }
+    }
+}
+
 /// The readers' side of a [`Slot`].
 #[derive(Clone, Copy, Debug)]
 pub struct SlotReader<'a> {
@@ -51,8 +72,21 @@ impl<'a> SlotReader<'a> {
 
     /// The serial of the complete record in the slot, if there is one.
     pub fn serial(&self) -> Option<u64> {
-        let seen = self.words[0].load(Ordering::Relaxed);
-        (seen != 0 && seen & 1 == 0).then(|| (seen >> 1) - 1)
+        match self.state() {
+            SlotState::Complete(serial) => Some(serial),
+            _ => None,
+        }
+    }
+
+    /// What its sequence word says, one load. To go by, not to rely on: who copies the record looks again. Where it
+    /// says complete, all that the writer did before is seen.
+    #[inline]
+    pub fn state(&self) -> SlotState {
+        match self.words[0].load(SyncPoint::SlotReadBegin.order(Ordering::Acquire)) {
+            0 => SlotState::Empty,
+            seen if seen & 1 == 1 => SlotState::Writing(seen >> 1),
+            seen => SlotState::Complete((seen >> 1) - 1),
+        }
     }
 
     /// Copies the beginning of the record, as much as `into` holds, and returns its serial.
@@ -96,11 +130,12 @@ mod tests {
         let words: Vec<AtomicU64> = (0..4).map(|_| AtomicU64::new(0)).collect();
         let (slot, reader) = (Slot::over(&words), SlotReader::over(&words));
         let mut copy = [0; 3];
-        assert_eq!(reader.read(&mut copy), None);
+        assert_eq!((reader.read(&mut copy), reader.state()), (None, SlotState::Empty));
         let record = slot.begin(0);
         record[1].store(5, Ordering::Relaxed);
-        assert_eq!(reader.read(&mut copy), None);
+        assert_eq!((reader.read(&mut copy), reader.state()), (None, SlotState::Writing(0)));
         slot.end(0);
+        assert_eq!(reader.state(), SlotState::Complete(0));
         assert_eq!(reader.read(&mut copy), Some(0));
         assert_eq!(copy, [0, 5, 0]);
         assert_eq!(reader.serial(), Some(0));

@@ -6,6 +6,7 @@
 
 mod attach;
 mod gather;
+mod heed;
 
 use crate::{
     Error, Result,
@@ -20,8 +21,10 @@ use crate::{
     tables::{
         RhcClusterPrediction, RhcClusterStatus, RhcClusterTaskRefs, RobotClusterCmd, RobotClusterState,
     },
+    tally::Tally,
 };
 use attach::Lease;
+use heed::Heed;
 use phalanx_shm::{Arena, GateRef, Handoff, SlotReader, Spin, Watch, Words, clock, sync::Ordering};
 use std::{sync::Arc, time::Duration};
 
@@ -60,8 +63,10 @@ pub struct ClusterClient {
     rounds: Words,
     slots: Words,
     messages: Words,
+    tallies: Words,
     posts: Vec<GateRef>,
     bells: Vec<GateRef>,
+    heed: Heed,
     spin: Spin,
     round: u64,
     /// When it was posted; 0 before this client's first.
@@ -169,10 +174,28 @@ impl ClusterClient {
         self.round
     }
 
+    /// Gives the next round this number instead of the one that follows. Numbers only grow: for replays, whose
+    /// controllers are to be told the rounds of then.
+    pub fn skip_to(&mut self, round: u64) -> Result<()> {
+        if round <= self.round || round >= 1 << 40 {
+            return Err(Error::Misuse(format!(
+                "round {round} cannot be next: numbers grow, from {} on and below 2^40",
+                self.round + 1
+            )));
+        }
+        self.round = round - 1;
+        Ok(())
+    }
+
     /// Says of what simulated time the next round's state is, in seconds. Rounds that are not told of follow one
     /// another by `cluster_dt`, the first at 0.
     pub fn set_sim_time(&mut self, seconds: f64) {
         self.sim_time_s = Some(seconds);
+    }
+
+    /// Of what simulated time the next round's state is, as it was told or as it follows, in seconds.
+    pub fn sim_time(&self) -> f64 {
+        self.sim_time_s.unwrap_or(self.last_sim_time_s + self.manifest.config.cluster_dt)
     }
 
     /// Tells observers what the round waited for last took besides: bringing its inputs from a device, and handing
@@ -192,13 +215,33 @@ impl ClusterClient {
     }
 
     /// As [`ClusterClient::solve`], with a deadline, a timeout or an interrupt check.
-    pub fn solve_with<'r>(&mut self, rows: impl Into<Rows<'r>>, wait: Wait<'_>) -> Result<&Report> {
-        let ticket = self.trigger(rows)?;
+    pub fn solve_with<'r>(&mut self, rows: impl Into<Rows<'r>>, mut wait: Wait<'_>) -> Result<&Report> {
+        let ticket = self.trigger_when_free(rows.into(), wait.interrupt.as_deref_mut())?;
         self.wait(ticket, wait)
     }
 
-    /// Posts a round. Rows that still owe an answer are reported late in it and not asked again.
+    /// Posts a round. Rows that still owe an answer are reported late in it and not asked again; rows that an
+    /// operator has deactivated are not asked. While an operator holds the cluster, it waits for as long as that takes,
+    /// unless the server or the operator goes; times count from the posting.
     pub fn trigger<'r>(&mut self, rows: impl Into<Rows<'r>>) -> Result<Ticket> {
+        self.trigger_when_free(rows.into(), None)
+    }
+
+    fn trigger_when_free(
+        &mut self,
+        rows: Rows<'_>,
+        mut interrupt: Option<&mut (dyn FnMut() -> bool + '_)>,
+    ) -> Result<Ticket> {
+        loop {
+            match self.try_trigger(rows)? {
+                Some(ticket) => return Ok(ticket),
+                None => self.wait_while_held(interrupt.as_deref_mut())?,
+            }
+        }
+    }
+
+    /// As [`ClusterClient::trigger`], never waiting: `None`, and nothing was asked, while an operator holds the cluster.
+    pub fn try_trigger<'r>(&mut self, rows: impl Into<Rows<'r>>) -> Result<Option<Ticket>> {
         let phase = Phase::from_word(self.control[control::PHASE].load(Ordering::Relaxed));
         if phase != Phase::Ready {
             return Err(self.server_gone("; it is closing"));
@@ -209,11 +252,12 @@ impl ClusterClient {
         let mut chosen = std::mem::take(&mut self.flights[flight].rows);
         let checked =
             rows.into().collect(self.layout.rows, &mut chosen).and_then(|()| self.check_free(&chosen));
-        if checked.is_ok() {
+        let posted = checked.is_ok() && self.heed_the_operator(&mut chosen);
+        if posted {
             self.post(flight, &chosen);
         }
         self.flights[flight].rows = chosen;
-        checked.map(|()| Ticket { round: self.round, flight })
+        checked.map(|()| posted.then_some(Ticket { round: self.round, flight }))
     }
 
     /// Waits for a round and brings its answers into `cmd` and `status`.
@@ -231,6 +275,8 @@ impl ClusterClient {
         flight.rows = chosen;
         flight.busy = false;
         self.last = index;
+        let timed_out = matches!(gathered, Err(Error::Timeout { .. }));
+        self.tally().round(&self.flights[index].report, timed_out);
         gathered?;
         self.noted = RoundView::of(&self.flights[index].report, self.stages());
         self.note();
@@ -323,36 +369,42 @@ impl ClusterClient {
         self.round += 1;
         let now = clock::now_ns();
         self.flights[flight].busy = true;
-        let follows = self.last_sim_time_s + self.manifest.config.cluster_dt;
-        self.last_sim_time_s = self.sim_time_s.take().unwrap_or(follows);
+        self.last_sim_time_s = self.sim_time();
+        self.sim_time_s = None;
         self.flights[flight].report.begin(self.round, now, self.posted_ns);
         self.flights[flight].report.sim_time_s = self.last_sim_time_s;
         self.posted_ns = now;
         self.posted[self.round as usize % ROUNDS].store(now, Ordering::Relaxed);
         self.control[control::ROUND].store(self.round, Ordering::Relaxed);
+        let mut asked = 0;
         for (worker, rows) in by_worker(&self.layout.clone(), chosen) {
             let life = self.life(worker);
             self.flights[flight].lives[worker] = life;
             let lives = self.lives(worker, life);
             for &row in rows {
-                self.ask_row(flight, worker, row as usize, lives);
+                asked += u64::from(self.ask_row(flight, worker, row as usize, lives));
             }
             self.posts[worker].ring();
         }
+        self.tally().asked(asked);
         self.flights[flight].report.asked_ns = clock::now_ns();
     }
 
+    /// The words that clients count in.
     #[inline]
-    fn ask_row(&mut self, flight: usize, worker: usize, row: usize, lives: bool) {
+    fn tally(&self) -> Tally<'_> {
+        Tally(&self.tallies[self.layout.client_tally()])
+    }
+
+    /// False where the row cannot be asked, and is settled.
+    #[inline]
+    fn ask_row(&mut self, flight: usize, worker: usize, row: usize, lives: bool) -> bool {
         if self.book[row].owed {
             let handoff = self.handoff(worker, row);
             if !handoff.is_idle() {
-                return self.settle(
-                    flight,
-                    row,
-                    if lives { Outcome::Late } else { Outcome::Dead },
-                    Reason::None,
-                );
+                let outcome = if lives { Outcome::Late } else { Outcome::Dead };
+                self.settle(flight, row, outcome, Reason::None);
+                return false;
             }
             let answer = handoff.answer();
             let code = Code::from_byte(answer.code);
@@ -374,13 +426,15 @@ impl ClusterClient {
             }
         }
         if !lives {
-            return self.settle(flight, row, Outcome::Dead, Reason::None);
+            self.settle(flight, row, Outcome::Dead, Reason::None);
+            return false;
         }
         let entry = &mut self.book[row];
         entry.in_flight = true;
         let reset = if std::mem::take(&mut entry.reset) { RESET } else { 0 };
         let flags = if std::mem::take(&mut entry.seeded) { reset | SEEDED } else { reset };
         self.handoff(worker, row).make(self.round, flags);
+        true
     }
 
     #[inline]

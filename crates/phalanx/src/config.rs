@@ -62,6 +62,16 @@ impl Default for HistoryConfig {
     }
 }
 
+/// Which rows of a larger cluster this one's are: their controllers are built as those were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Excerpt {
+    /// What the first row is there.
+    pub first_row: usize,
+    /// How many rows there are there.
+    pub of_rows: usize,
+}
+
 /// All settings of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +80,10 @@ pub struct ClusterConfig {
     pub name: String,
     /// Controllers, one row each: 1 to 65536.
     pub rows: usize,
+    /// The rows are some of a larger cluster's, and their controllers cannot tell: what replays a recorded row builds
+    /// that row alone. Default: they are all there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
     /// The robot: inline, or a file (`robot_file`). Default: a robot of no joints.
     #[serde(default = "no_robot")]
     pub robot: RobotSpec,
@@ -111,6 +125,10 @@ pub struct ClusterConfig {
     /// Replace workers that died. Default true.
     #[serde(default = "yes")]
     pub respawn: bool,
+    /// Whether an operator may hold the client back and let it do single rounds. Not for robots that must not wait.
+    /// Default true.
+    #[serde(default = "yes")]
+    pub operator_may_hold: bool,
     /// Where the workers run.
     #[serde(default)]
     pub cpu: CpuConfig,
@@ -156,6 +174,7 @@ impl ClusterConfig {
         Self {
             name: name.into(),
             rows,
+            excerpt: None,
             robot,
             robot_file: None,
             control_dt: default_control_dt(),
@@ -169,6 +188,7 @@ impl ClusterConfig {
             round_timeout: default_round_timeout(),
             hang_timeout: 0.0,
             respawn: true,
+            operator_may_hold: true,
             cpu: CpuConfig::default(),
             history: HistoryConfig::default(),
             env: BTreeMap::new(),
@@ -223,6 +243,14 @@ impl ClusterConfig {
         if !(1..=65536).contains(&self.rows) {
             return bad(format!("rows = {}: use 1 to 65536", self.rows));
         }
+        if let Some(Excerpt { first_row, of_rows }) = self.excerpt
+            && (of_rows > 65536 || first_row > of_rows || self.rows > of_rows - first_row)
+        {
+            return bad(format!(
+                "excerpt: rows {first_row} to {} of {of_rows}: use rows that there are, of at most 65536",
+                first_row.saturating_add(self.rows) - 1
+            ));
+        }
         if self.history.rounds > 4096 {
             return bad(format!("history.rounds = {}: use 0 to 4096", self.history.rounds));
         }
@@ -250,6 +278,15 @@ impl ClusterConfig {
             return bad("spin_us: at most 10000000 (10 s)".into());
         }
         Ok(())
+    }
+
+    /// What controllers are built from: the cluster that theirs is an excerpt of.
+    pub(crate) fn as_controllers_see_it(&self) -> Self {
+        let mut config = self.clone();
+        if let Some(excerpt) = config.excerpt.take() {
+            config.rows = excerpt.of_rows;
+        }
+        config
     }
 
     /// The limit of a whole `solve()`.
@@ -308,6 +345,8 @@ mod tests {
             (&|c| c.hang_timeout = -1.0, "hang_timeout"),
             (&|c| c.history.rounds = 5000, "history.rounds"),
             (&|c| c.cluster_dt = 0.0015, "cluster_dt"),
+            (&|c| c.excerpt = Some(Excerpt { first_row: 8, of_rows: 10 }), "rows 8 to 10 of 10"),
+            (&|c| c.excerpt = Some(Excerpt { first_row: usize::MAX, of_rows: 10 }), "excerpt"),
             (&|c| c.name = "a/b".into(), "a/b"),
         ] {
             let mut config = good.clone();

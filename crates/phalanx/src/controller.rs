@@ -88,7 +88,8 @@ pub struct Setup {
 
 impl Setup {
     /// For a controller that is about to describe itself.
-    pub(crate) fn of(config: ClusterConfig) -> Self {
+    pub(crate) fn of(config: &ClusterConfig) -> Self {
+        let config = config.as_controllers_see_it();
         let schema = Schema { records: Vec::new() };
         Self { config, schema, prepared: serde_json::Value::Null, writes_refs: false }
     }
@@ -378,6 +379,9 @@ impl Batch {
 /// A row's private copies, and how it went.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneBuffer {
+    /// The thread of its worker that fills it, from 0.
+    pub thread: usize,
+    /// As controllers number them.
     pub row: usize,
     pub round: u64,
     /// How many rows are solved in one go with this one, itself among them.
@@ -391,6 +395,8 @@ pub(crate) struct LaneBuffer {
     pub reason: Reason,
     pub state: Vec<u64>,
     pub refs: Vec<u64>,
+    /// The refs as the controller is given them, kept where it changes them and the history holds inputs; else empty.
+    pub given: Vec<u64>,
     pub cmd: Vec<u64>,
     pub prediction: Vec<u64>,
     /// Mask and values of an operator.

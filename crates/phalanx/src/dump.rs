@@ -67,9 +67,13 @@ pub struct DumpRound {
     /// What the controller saw; absent where the history is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Values>,
-    /// What it was to do, operator's overrides included; absent where the history is off.
+    /// What it was to do, operator's overrides included; absent where the history is off. Where the controller
+    /// changes refs: what it followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refs: Option<Values>,
+    /// Where the controller changes refs: what it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_refs: Option<Values>,
     /// What it answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Values>,
@@ -140,7 +144,11 @@ impl Dump {
             let groups = Group::ALL.map(|group| self.words(round, group));
             let words = groups.into_iter().collect::<Result<Vec<_>>>()?;
             let of = |group: Group| words[group as usize].as_deref();
-            Ok(RowRecord::new(&layout, (self.row, round.serial, round.round), of))
+            let record = RowRecord::new(&layout, (self.row, round.serial, round.round), of);
+            Ok(match &round.given_refs {
+                Some(values) => record.with_given_refs(&layout, &self.row_of(Group::Refs, values)?),
+                None => record,
+            })
         };
         self.rounds.iter().map(record).collect()
     }
@@ -148,7 +156,10 @@ impl Dump {
     /// A group's row of one of the rounds as words, as a controller is given it; `None` where the dump does not
     /// hold it.
     pub fn words(&self, round: &DumpRound, group: Group) -> Result<Option<Vec<u64>>> {
-        let Some(values) = round.group(group) else { return Ok(None) };
+        round.group(group).map(|values| self.row_of(group, values)).transpose()
+    }
+
+    fn row_of(&self, group: Group, values: &Values) -> Result<Vec<u64>> {
         let record = self.manifest.schema.record(group)?;
         let mut words = record.default_row();
         let row: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
@@ -165,22 +176,25 @@ impl Dump {
                 number.write(field.dtype, element);
             }
         }
-        Ok(Some(words))
+        Ok(words)
     }
 }
 
 impl DumpRound {
     fn of(observer: &Observer, record: &RowRecord) -> Self {
-        let values = |group| {
-            let bytes = observer.group(record, group)?;
+        let read = |group, bytes: &[u8]| {
             let fields = &observer.manifest().schema.record(group).ok()?.fields;
             Some(fields.iter().map(|f| (f.name.clone(), Number::read_all(f, bytes))).collect())
         };
+        let values = |group| read(group, observer.group(record, group)?);
+        let changes = observer.manifest().description.writes_refs;
+        let given = observer.given_refs(record).filter(|_| changes);
         Self {
             round: record.round,
             serial: record.serial,
             state: values(Group::State),
             refs: values(Group::Refs),
+            given_refs: given.and_then(|bytes| read(Group::Refs, bytes)),
             cmd: values(Group::Cmd),
             status: values(Group::Status),
             prediction: values(Group::Prediction),
@@ -290,7 +304,7 @@ impl<'de> Deserialize<'de> for Number {
 
 /// Writes beside the file, then renames, so that nobody ever sees half of it. What is no regular file (a pipe,
 /// `/dev/stdout`) is written to as it is: a rename would replace the device itself.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.metadata().is_ok_and(|m| !m.is_file()) {
         return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }

@@ -68,6 +68,22 @@ pub enum Error {
         /// The operator.
         pid: u32,
     },
+    /// The cluster's client must not wait for an operator.
+    #[error(
+        "cluster {name:?} may not be held: it was started with operator_may_hold = false, for a client that must not wait"
+    )]
+    MayNotHold {
+        /// Its name.
+        name: String,
+    },
+    /// The caller's own interrupt check asked to stop waiting while an operator held the cluster.
+    #[error(
+        "interrupted while the operator, process {pid}, holds the cluster; nothing was asked, the cluster can be used on"
+    )]
+    InterruptedHeld {
+        /// The operator.
+        pid: u32,
+    },
     /// The controllers could not be started.
     #[error("{0}")]
     Start(StartError),

@@ -9,6 +9,7 @@ use crate::{
     controller::Description,
     plan::CpuPlan,
     schema::{Group, Schema},
+    tally,
 };
 use phalanx_shm::{Arena, ArenaReader, ArenaSpec, Dtype, Toc, copy_in};
 use serde::{Deserialize, Serialize};
@@ -134,8 +135,14 @@ pub mod tensor {
     pub const INPUTS: &str = "inputs";
     /// Refs that the operator overrides; operator.
     pub const OVERRIDES: &str = "overrides";
+    /// A word per row, see [`super::steer`]; operator.
+    pub const STEERING: &str = "steering";
+    /// A word per row: how many of the operator's resets the client has carried out; client.
+    pub const TAKEN: &str = "taken";
     /// The last message of each row; its worker.
     pub const MESSAGES: &str = "messages";
+    /// What was done so far, see [`crate::tally`]: the client's line, then one of each worker's threads.
+    pub const TALLIES: &str = "tallies";
     /// What each worker printed; server.
     pub const LOGS: &str = "logs";
 }
@@ -148,12 +155,37 @@ pub mod control {
     pub const CLIENT: usize = 8;
     /// The last round posted; client.
     pub const ROUND: usize = 16;
+    /// The round the client would post next if it were not held, 0 while it does not wait for that; client.
+    pub const WAITING: usize = 17;
     /// Identity of the operator, packed, 0 for none; claimed by compare-and-swap.
     pub const OPERATOR: usize = 24;
+    /// Grows with whatever the operator changes in the words below or in tensor [`super::tensor::STEERING`], so that a
+    /// client that is left alone looks at this word only; operator, or whoever clears up after it.
+    pub const CALLS: usize = 25;
+    /// Identity of the operator that the rest of this line is of: what one before it has left means nothing;
+    /// operator, or whoever clears up after it.
+    pub const STEERED_BY: usize = 26;
+    /// The first round that may not be posted yet, 0 where all may; operator, or whoever clears up after it.
+    pub const LIMIT: usize = 27;
     /// Anything but zero asks the server to close; anybody of this user.
     pub const STOP: usize = 32;
     /// How many.
     pub const WORDS: usize = 40;
+}
+
+/// What the operator wants of a row, in its word of tensor [`tensor::STEERING`].
+pub mod steer {
+    /// Set: the row is left out.
+    pub const INACTIVE: u64 = 1;
+    /// Added for each reset that is asked for. Never taken away: the client counts those it has carried out in
+    /// [`super::tensor::TAKEN`].
+    pub const RESET: u64 = 2;
+
+    /// How many resets were asked for.
+    #[inline]
+    pub fn resets(word: u64) -> u64 {
+        word / RESET
+    }
 }
 
 /// What the cluster as a whole is doing.
@@ -191,6 +223,14 @@ pub mod gate {
     /// Rung by a worker (and, when it died, by the server) for the client.
     pub fn bell(worker: usize) -> usize {
         2 + 2 * worker
+    }
+    /// Rung by the operator for a client that it holds.
+    pub fn release(workers: usize) -> usize {
+        1 + 2 * workers
+    }
+    /// How many.
+    pub fn count(workers: usize) -> usize {
+        2 + 2 * workers
     }
 }
 
@@ -282,6 +322,9 @@ pub const LOG_BYTES: usize = 16 * 1024;
 /// Words of a log: bytes written so far, then the ring.
 pub const LOG_WORDS: usize = 8 + LOG_BYTES / 8;
 
+/// More threads than any machine runs of one worker.
+const MAX_THREADS: usize = 65_536;
+
 /// Words of a slot before its records: sequence word, round.
 pub const SLOT_HEADER: usize = 2;
 
@@ -307,6 +350,8 @@ pub struct Layout {
     pub rows: usize,
     /// Each worker's rows.
     pub slices: Vec<Range<usize>>,
+    /// Threads per worker.
+    pub threads: usize,
     /// Slots per row.
     pub slots: usize,
     /// Words of a slot.
@@ -319,6 +364,8 @@ pub struct Layout {
     pub input_words: usize,
     /// Where each group lies in a slot, or in its inputs; `None` where neither holds it.
     places: [Option<Place>; 5],
+    /// Where the refs as they were given lie in a slot's inputs, where its answer holds those that were followed.
+    given: Option<usize>,
     /// Refs as followed have a tensor of their own.
     pub followed: bool,
     /// First handoff word of each worker: slices begin on cache lines.
@@ -342,6 +389,10 @@ impl Layout {
         if next != rows || !(2..=4096).contains(&manifest.slots) {
             return Err(Error::Misuse(format!("{next} of {rows} rows planned, {} slots", manifest.slots)));
         }
+        let threads = manifest.config.cpu.threads;
+        if !(1..=MAX_THREADS).contains(&threads) {
+            return Err(Error::Misuse(format!("{threads} threads per worker: 1 to {MAX_THREADS}")));
+        }
         let words = Group::ALL.map(|g| manifest.schema.record(g).map_or(0, |r| r.words()));
         let used = Group::ALL.map(|g| manifest.schema.record(g).map_or(0, |r| r.used_words()));
         let followed = manifest.description.writes_refs;
@@ -359,6 +410,11 @@ impl Layout {
                 *end += used[group as usize];
             }
         }
+        let mut given = None;
+        if followed && manifest.history {
+            given = Some(inputs);
+            inputs += used[Group::Refs as usize];
+        }
         let mut bases = Vec::new();
         let mut handoffs = 0;
         for slice in &slices {
@@ -368,12 +424,14 @@ impl Layout {
         Ok(Self {
             rows,
             slices,
+            threads,
             slots: manifest.slots,
             slot_words: answer.next_multiple_of(8),
             input_words: inputs.next_multiple_of(8),
             words,
             used,
             places,
+            given,
             followed,
             bases,
             handoffs,
@@ -388,7 +446,7 @@ impl Layout {
         };
         let workers = self.slices.len();
         let mut spec = ArenaSpec::new().tensor(tensor::MANIFEST, Dtype::U8, &[manifest_bytes as u64]);
-        spec = words(spec, tensor::CONTROL, &[control::WORDS]).gates(tensor::GATES, 1 + 2 * workers);
+        spec = words(spec, tensor::CONTROL, &[control::WORDS]).gates(tensor::GATES, gate::count(workers));
         for (name, shape) in [
             (tensor::WORKERS, &[workers, worker::WORDS][..]),
             (tensor::ASK, &[self.handoffs]),
@@ -414,7 +472,10 @@ impl Layout {
             spec = words(spec, tensor::INPUTS, &[self.slots, self.rows, self.input_words]);
         }
         spec = words(spec, tensor::OVERRIDES, &[self.rows, self.override_words()]);
+        spec = words(spec, tensor::STEERING, &[self.rows]);
+        spec = words(spec, tensor::TAKEN, &[self.rows]);
         spec = words(spec, tensor::MESSAGES, &[self.rows, MESSAGE_WORDS]);
+        spec = words(spec, tensor::TALLIES, &[1 + workers * self.threads, tally::WORDS]);
         words(spec, tensor::LOGS, &[workers, LOG_WORDS])
     }
 
@@ -426,6 +487,12 @@ impl Layout {
     /// Where the used words of a group's row lie in a slot or in its inputs.
     pub fn place(&self, group: Group) -> Option<(Part, Range<usize>)> {
         self.places[group as usize].map(|p| (p.part, p.start..p.start + self.used(group)))
+    }
+
+    /// Where the refs as the controller was given them lie in a slot's inputs; `None` where slots do not hold them.
+    pub fn given_refs(&self) -> Option<Range<usize>> {
+        let plain = self.place(Group::Refs).filter(|(part, _)| *part == Part::Inputs).map(|(_, range)| range);
+        plain.or_else(|| self.given.map(|start| start..start + self.used(Group::Refs)))
     }
 
     /// Where in a slot's answer the used words of a group's row lie.
@@ -457,6 +524,18 @@ impl Layout {
     /// Sequence word, mask of fields, the refs' values; whole cache lines.
     pub fn override_words(&self) -> usize {
         (2 + self.words(Group::Refs)).next_multiple_of(8)
+    }
+
+    /// The client's words in the tallies.
+    pub fn client_tally(&self) -> Range<usize> {
+        0..tally::WORDS
+    }
+
+    /// The words of one thread of a worker in the tallies.
+    #[inline]
+    pub fn tally(&self, worker: usize, thread: usize) -> Range<usize> {
+        let start = (1 + worker * self.threads + thread) * tally::WORDS;
+        start..start + tally::WORDS
     }
 
     /// The worker that hosts a row.

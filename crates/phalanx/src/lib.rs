@@ -32,6 +32,7 @@ pub mod layout;
 pub mod local;
 pub mod machine;
 mod message;
+pub mod metrics;
 pub mod observer;
 pub mod operator;
 pub mod orders;
@@ -48,13 +49,14 @@ mod seed;
 mod server;
 mod supervisor;
 mod tables;
+pub mod tally;
 mod told;
 pub mod warm;
 mod wire;
 mod worker;
 
 pub use client::{ClusterClient, Ticket, Wait};
-pub use config::{ClusterConfig, HistoryConfig, Policy, Real};
+pub use config::{ClusterConfig, Excerpt, HistoryConfig, Policy, Real};
 pub use controller::{
     Batch, Description, Inputs, Lane, Meant, Outputs, RHController, RHGroup, Setup, Verdict,
 };

@@ -24,7 +24,7 @@ use crate::{
     config::ClusterConfig,
     controller::{Description, RHController, RHGroup, Setup},
     layout::{Layout, LifeState, Manifest, Phase, control, tensor, worker as word},
-    operator,
+    operator::Controls,
     plan::CpuConfig,
     server::{create, plan},
     told,
@@ -44,7 +44,7 @@ pub struct LocalCluster {
     desk: Arc<Desk>,
     layout: Layout,
     control: Words,
-    overrides: Words,
+    operator: Controls,
     arena: Arena,
     /// The only process whose cluster it is: a fork of it holds a copy.
     pid: u32,
@@ -91,8 +91,8 @@ impl LocalCluster {
         })?;
         control[control::PHASE].store(Phase::Ready as u64, Ordering::Release);
         told::started(&desk.manifest, began);
-        let overrides = arena.words(tensor::OVERRIDES)?;
-        Ok(Self { host, desk, layout, control, overrides, arena, pid: std::process::id() })
+        let operator = Controls::of(&arena, &layout)?;
+        Ok(Self { host, desk, layout, control, operator, arena, pid: std::process::id() })
     }
 
     /// Becomes the client of this cluster.
@@ -143,11 +143,11 @@ impl LocalCluster {
         told::closed(self.name());
     }
 
-    /// The values of an operator that was killed go with it.
+    /// What an operator did that was killed goes with it.
     fn look_after_the_operator(&self) {
         let lease = self.control[control::OPERATOR].load(Ordering::Acquire);
         if lease != 0 && Identity::alive_from(lease).is_none() {
-            operator::forget(&self.control, &self.overrides, &self.layout, lease);
+            self.operator.forget(lease);
         }
     }
 }

@@ -2,17 +2,19 @@
 
 use crate::{
     Error, Result,
+    fields::StatusRow,
     layout::{
-        LOG_WORDS, Layout, Life, LifeState, Manifest, Part, Phase, ROUND_WORDS, ROUNDS, control, tensor,
-        worker as word,
+        LOG_WORDS, Layout, Life, LifeState, Manifest, Part, Phase, ROUND_WORDS, ROUNDS, control, steer,
+        tensor, worker as word,
     },
     message,
-    outcome::Outcome,
+    outcome::{Code, Outcome, Reason},
     report::{Report, Stages},
     schema::Group,
     supervisor::{log_lines, log_lines_after},
+    tally::Tallies,
 };
-use phalanx_shm::{Answer, ArenaReader, Identity, ReadWords, clock};
+use phalanx_shm::{Answer, ArenaReader, Ask, Identity, ReadWords, SlotReader, SlotState, clock};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -27,9 +29,14 @@ pub struct Observer {
     ask: ReadWords,
     slots: ReadWords,
     inputs: Option<ReadWords>,
+    status: ReadWords,
+    posted: ReadWords,
     rounds: ReadWords,
     messages: ReadWords,
+    tallies: ReadWords,
     logs: ReadWords,
+    steering: ReadWords,
+    taken: ReadWords,
     arena: ArenaReader,
 }
 
@@ -71,6 +78,17 @@ pub struct WorkerView {
     pub at_row: Option<usize>,
     /// Monotonic time its last death was noticed, ns; 0 if it never died.
     pub died_ns: u64,
+}
+
+/// That an operator holds the client, as seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The operator's process.
+    pub operator_pid: u32,
+    /// Rounds that may still be triggered.
+    pub steps_left: u64,
+    /// A client has come to its next round and waits; else it is busy elsewhere, or there is none.
+    pub waiting: bool,
 }
 
 /// A round, as the client noted it.
@@ -183,9 +201,14 @@ impl Observer {
             ask: arena.words(tensor::ASK)?,
             slots: arena.words(tensor::SLOTS)?,
             inputs: (layout.input_words > 0).then(|| arena.words(tensor::INPUTS)).transpose()?,
+            status: arena.words(tensor::STATUS)?,
+            posted: arena.words(tensor::POSTED)?,
             rounds: arena.words(tensor::ROUNDS)?,
             messages: arena.words(tensor::MESSAGES)?,
+            tallies: arena.words(tensor::TALLIES)?,
             logs: arena.words(tensor::LOGS)?,
+            steering: arena.words(tensor::STEERING)?,
+            taken: arena.words(tensor::TAKEN)?,
             manifest,
             layout,
             arena,
@@ -200,6 +223,11 @@ impl Observer {
     /// Everything that is fixed for the cluster's life.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where everything lies.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The server's process.
@@ -240,6 +268,42 @@ impl Observer {
     /// The operator's process, if there is one and it lives.
     pub fn operator(&self) -> Option<Identity> {
         Identity::alive_from(self.control.get(control::OPERATOR))
+    }
+
+    /// Whether and how an operator holds the client; `None` while rounds go as the client likes.
+    pub fn hold(&self) -> Option<Hold> {
+        let limit = Some(self.control.get(control::LIMIT)).filter(|&limit| limit != 0)?;
+        let operator_pid = self.steered_by()?.pid;
+        let next = self.round() + 1;
+        let waiting = self.control.get(control::WAITING) == next && self.client().is_some();
+        Some(Hold { operator_pid, steps_left: limit.saturating_sub(next), waiting })
+    }
+
+    /// Does an operator have the client leave out a row?
+    pub fn deactivated(&self, row: usize) -> Result<bool> {
+        self.check(row)?;
+        Ok(self.steering.get(row) & steer::INACTIVE != 0 && self.steered_by().is_some())
+    }
+
+    /// How many rows an operator has the client leave out.
+    pub fn deactivated_rows(&self) -> usize {
+        let inactive = |&row: &usize| self.steering.get(row) & steer::INACTIVE != 0;
+        match (0..self.layout.rows).filter(inactive).count() {
+            0 => 0,
+            rows => self.steered_by().map_or(0, |_| rows),
+        }
+    }
+
+    /// Was a reset of a row asked for that no round has carried yet?
+    pub fn reset_pending(&self, row: usize) -> Result<bool> {
+        self.check(row)?;
+        Ok(steer::resets(self.steering.get(row)) != self.taken.get(row))
+    }
+
+    /// The operator, where it is the one that the words beside its lease are of.
+    fn steered_by(&self) -> Option<Identity> {
+        let lease = self.control.get(control::OPERATOR);
+        (self.control.get(control::STEERED_BY) == lease).then(|| Identity::alive_from(lease)).flatten()
     }
 
     /// Rows of the cluster.
@@ -289,20 +353,112 @@ impl Observer {
         Ok(self.ask.get(index) >> 24 != self.done.get(index) >> 24)
     }
 
+    /// The round a row was last asked in, 0 before the first, and whether it still owes the answer.
+    pub fn asked(&self, row: usize) -> Result<(u64, bool)> {
+        let index = self.handoff(row)?;
+        let (asked, done) = (self.ask.get(index) >> 24, self.done.get(index) >> 24);
+        Ok((asked, asked != done))
+    }
+
     /// A row's last complete answer; `None` before the first.
     pub fn latest(&self, row: usize) -> Result<Option<RowRecord>> {
+        let mut record = RowRecord::default();
+        Ok(self.latest_into(row, &mut record)?.then_some(record))
+    }
+
+    /// As [`Observer::latest`], into a record whose memory is used again; false, and nothing of use in it, before the
+    /// first.
+    pub fn latest_into(&self, row: usize, record: &mut RowRecord) -> Result<bool> {
         let index = self.handoff(row)?;
-        // A worker in a hurry may be a whole ring ahead by the time we look; the next look finds the next.
-        Ok((0..64).find_map(|_| {
-            let slot = Answer::from_word(self.done.get(index)).slot;
-            self.read(row, usize::from(slot))
-        }))
+        Ok(self.newest(index, |slot| self.read(row, slot, record).then_some(())).is_some())
+    }
+
+    /// The row of one group in a row's last complete answer, and that answer's number and round: as many words as
+    /// `into` has room for. `None` before the first answer, where slots do not hold the group (no history), and of a
+    /// row that there is not. Allocates nothing.
+    pub fn latest_of(&self, row: usize, group: Group, into: &mut [u64]) -> Option<(u64, u64)> {
+        let (part, at) = self.layout.place(group)?;
+        let index = self.handoff(row).ok()?;
+        let used = at.len().min(into.len());
+        self.newest(index, |slot| {
+            let range = self.layout.slot(row, slot);
+            let mut round = [0];
+            let serial = self.slots.slot(range.start, range.len()).read_with(&mut round, || {
+                let into = &mut into[..used];
+                match (part, &self.inputs) {
+                    (Part::Inputs, Some(all)) => {
+                        all.load(self.layout.inputs(row, slot).start + at.start, into)
+                    }
+                    _ => self.slots.load(range.start + at.start, into),
+                }
+            })?;
+            Some((serial, round[0]))
+        })
+    }
+
+    /// The status in a row's last complete answer, as its worker gave it; `None` before the first, and of a row that
+    /// there is not. Allocates nothing.
+    pub fn status(&self, row: usize) -> Option<StatusRow> {
+        let mut status = StatusRow::default();
+        let words = bytemuck::cast_slice_mut(std::slice::from_mut(&mut status));
+        self.latest_of(row, Group::Status, words)?;
+        Some(status)
+    }
+
+    /// What a row's client was told last: as [`Observer::status`], but of a row that was late or dead since then, that.
+    /// The client may be writing it.
+    pub(crate) fn told(&self, row: usize) -> StatusRow {
+        let mut status = StatusRow::default();
+        let words: &mut [u64] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut status));
+        self.status.load(row * self.layout.words(Group::Status), words);
+        status
+    }
+
+    /// Looks into the slot of a row's last answer until that is whole: a worker in a hurry may be a whole ring ahead
+    /// by the time we look; the next look finds the next.
+    fn newest<T>(&self, index: usize, mut look: impl FnMut(usize) -> Option<T>) -> Option<T> {
+        (0..64).find_map(|_| {
+            let answer = Answer::from_word(self.done.get(index));
+            look(usize::from(answer.slot) % self.layout.slots)
+        })
+    }
+
+    /// What has been done since the start.
+    pub fn tallies(&self) -> Tallies {
+        let mut words = vec![0; self.tallies.len()];
+        self.tallies.load(0, &mut words);
+        Tallies::of(&words, self.layout.threads)
+    }
+
+    /// What became of a row's last ask, as far as its two words and its worker's life tell.
+    pub(crate) fn state_of(&self, row: usize) -> Outcome {
+        let worker = self.layout.worker_of(row);
+        let index = self.layout.handoff(worker, row);
+        let life = Life::from_word(self.workers.get(worker * word::WORDS + word::LIFE));
+        if life.state != LifeState::Ready {
+            return Outcome::Dead;
+        }
+        let (ask, answer) = (Ask::from_word(self.ask.get(index)), Answer::from_word(self.done.get(index)));
+        let code = Code::from_byte(answer.code);
+        let given_up =
+            if ask.round == answer.round { code.reason == Reason::Withdrawn } else { ask.withdrawn };
+        if given_up { Outcome::Late } else { code.outcome }
+    }
+
+    /// Monotonic time the last round was posted, ns; `None` before the first.
+    pub(crate) fn posted_ns(&self) -> Option<u64> {
+        let round = self.round();
+        (round > 0).then(|| self.posted.get(round as usize % ROUNDS))
     }
 
     /// The answers of a row that are still at hand, oldest first.
     pub fn history(&self, row: usize) -> Result<Vec<RowRecord>> {
         self.check(row)?;
-        let mut records: Vec<_> = (0..self.layout.slots).filter_map(|slot| self.read(row, slot)).collect();
+        let read = |slot| {
+            let mut record = RowRecord::default();
+            self.read(row, slot, &mut record).then_some(record)
+        };
+        let mut records: Vec<_> = (0..self.layout.slots).filter_map(read).collect();
         records.sort_by_key(|r| r.serial);
         Ok(records)
     }
@@ -310,11 +466,14 @@ impl Observer {
     /// Follows all answers of some rows from now on.
     pub fn follow(&self, rows: impl IntoIterator<Item = usize>) -> Result<Follower<'_>> {
         let next = rows.into_iter().map(|row| {
-            self.check(row)?;
-            let newest = (0..self.layout.slots).filter_map(|slot| self.serial(row, slot)).max();
-            Ok((row, newest.map_or(0, |s| s + 1)))
+            let handoff = self.handoff(row)?;
+            // Before the slots: an answer that comes in between is found by the first poll.
+            let done = self.done.get(handoff);
+            let newest = (0..self.layout.slots).filter_map(|slot| self.slot(row, slot).serial()).max();
+            Ok(Followed { row, handoff, done, next: newest.map_or(0, |s| s + 1) })
         });
-        Ok(Follower { observer: self, next: next.collect::<Result<_>>()?, missed: 0 })
+        let rows = next.collect::<Result<_>>()?;
+        Ok(Follower { observer: self, rows, record: RowRecord::default(), missed: 0 })
     }
 
     /// The last rounds the client noted, newest first.
@@ -375,22 +534,25 @@ impl Observer {
         Ok(self.layout.handoff(self.layout.worker_of(row), row))
     }
 
-    fn serial(&self, row: usize, slot: usize) -> Option<u64> {
-        let range = self.layout.slot(row, slot);
-        self.slots.slot(range.start, range.len()).serial()
+    fn slot(&self, row: usize, slot: usize) -> SlotReader<'_> {
+        let range = self.layout.slot(row, slot % self.layout.slots);
+        self.slots.slot(range.start, range.len())
     }
 
-    fn read(&self, row: usize, slot: usize) -> Option<RowRecord> {
+    /// False where there is nothing whole in the slot.
+    fn read(&self, row: usize, slot: usize, record: &mut RowRecord) -> bool {
         let slot = slot % self.layout.slots;
-        let (range, asked) = (self.layout.slot(row, slot), self.layout.inputs(row, slot));
-        let mut words = vec![0; range.len() - 1];
-        let mut inputs = vec![0; asked.len()];
-        let serial = self.slots.slot(range.start, range.len()).read_with(&mut words, || {
+        let RowRecord { words, inputs, .. } = record;
+        words.resize(self.layout.slot_words - 1, 0);
+        inputs.resize(self.layout.input_words, 0);
+        let serial = self.slot(row, slot).read_with(words, || {
             if let Some(all) = &self.inputs {
-                all.load(asked.start, &mut inputs);
+                all.load(self.layout.inputs(row, slot).start, inputs);
             }
-        })?;
-        Some(RowRecord { row, serial, round: words[0], words, inputs })
+        });
+        (record.row, record.round) = (row, record.words[0]);
+        record.serial = serial.unwrap_or_default();
+        serial.is_some()
     }
 }
 
@@ -417,8 +579,30 @@ impl RowRecord {
             };
             let used = into.len().min(words.len());
             into[..used].copy_from_slice(&words[..used]);
+            if of == Group::Refs {
+                // As far as one knows.
+                record = record.with_given_refs(layout, words);
+            }
         }
         record
+    }
+
+    /// With refs that were given, which differ from those of its answer where the controller changes refs; for a
+    /// record that was made by [`RowRecord::new`].
+    #[must_use]
+    pub fn with_given_refs(mut self, layout: &Layout, words: &[u64]) -> Self {
+        if let Some(at) = layout.given_refs() {
+            let into = &mut self.inputs[at];
+            let used = into.len().min(words.len());
+            into[..used].copy_from_slice(&words[..used]);
+        }
+        self
+    }
+
+    /// The refs as the controller was given them, an operator's overrides included: the client's, where
+    /// [`RowRecord::group`] has those that the controller followed. `None` where slots do not hold inputs.
+    pub fn given_refs(&self, layout: &Layout) -> Option<&[u8]> {
+        Some(bytemuck::cast_slice(&self.inputs[layout.given_refs()?]))
     }
 
     /// A field of the record as doubles; `None` where slots do not hold its group (no history).
@@ -449,6 +633,11 @@ impl Observer {
         record.values(&self.manifest, &self.layout, group, field)
     }
 
+    /// The refs as the controller was given them, as [`RowRecord::given_refs`].
+    pub fn given_refs<'a>(&self, record: &'a RowRecord) -> Option<&'a [u8]> {
+        record.given_refs(&self.layout)
+    }
+
     /// The row of a group as bytes, as [`RowRecord::group`].
     pub fn group<'a>(&self, record: &'a RowRecord, group: Group) -> Option<&'a [u8]> {
         record.group(&self.layout, group)
@@ -456,38 +645,50 @@ impl Observer {
 }
 
 /// Follows the history of some rows without missing an answer while it keeps up.
+///
+/// A poll of rows without news looks at one word of each, eight to a cache line; it allocates only at first.
 #[derive(Debug)]
 pub struct Follower<'a> {
     observer: &'a Observer,
-    /// Row, and the serial of the answer that comes next.
-    next: Vec<(usize, u64)>,
+    rows: Vec<Followed>,
+    /// The answer that is handed over.
+    record: RowRecord,
     missed: u64,
+}
+
+/// A row that is followed.
+#[derive(Debug)]
+struct Followed {
+    row: usize,
+    /// Where its word among the `done` is.
+    handoff: usize,
+    /// What that was when all its answers had been handed over.
+    done: u64,
+    /// The serial of the answer that comes next.
+    next: u64,
 }
 
 impl Follower<'_> {
     /// Hands over all new answers, in order per row, and says how many there are.
     pub fn poll(&mut self, mut each: impl FnMut(&RowRecord)) -> usize {
-        let Self { observer, next, missed } = self;
-        let slots = observer.layout.slots as u64;
+        let Self { observer, rows, record, missed } = self;
         let mut seen = 0;
-        for (row, next) in next {
-            let newest = (0..slots as usize).filter_map(|slot| observer.serial(*row, slot)).max();
-            let Some(newest) = newest.filter(|n| n >= next) else { continue };
-            let oldest = (newest + 1).saturating_sub(slots);
-            if oldest > *next {
-                *missed += oldest - *next;
-                *next = oldest;
+        for row in rows {
+            let done = observer.done.get(row.handoff);
+            if done == row.done {
+                continue;
             }
-            while *next <= newest {
-                // Overwritten while we looked: missed, too.
-                match observer.read(*row, (*next % slots) as usize).filter(|r| r.serial == *next) {
-                    Some(record) => {
-                        each(&record);
-                        seen += 1;
-                    }
-                    None => *missed += 1,
+            row.done = done;
+            while row.find_next(observer, missed) {
+                // Overwritten while it was copied: missed, too.
+                let slot = (row.next % observer.layout.slots as u64) as usize;
+                if observer.read(row.row, slot, record) && record.serial == row.next {
+                    each(record);
+                    seen += 1;
+                } else {
+                    *missed += 1;
                 }
-                *next += 1;
+                row.next += 1;
             }
         }
         seen
@@ -496,5 +697,41 @@ impl Follower<'_> {
     /// Answers that were overwritten before they were looked at, so far.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+impl Followed {
+    /// Is the next answer there? What can no longer be had is passed over.
+    fn find_next(&mut self, observer: &Observer, missed: &mut u64) -> bool {
+        let slots = observer.layout.slots as u64;
+        let state = |serial: u64| observer.slot(self.row, (serial % slots) as usize).state();
+        loop {
+            let found = state(self.next);
+            match found.serial() {
+                Some(serial) if serial == self.next => {
+                    if found == SlotState::Complete(serial) {
+                        return true;
+                    }
+                    // Being written; or left by a worker that was killed there, whose successor went on with the next.
+                    // A slot that is complete was completed after this one, so the second look tells.
+                    let goes_on = matches!(state(serial + 1), SlotState::Complete(after) if after > serial);
+                    if !goes_on {
+                        return false;
+                    }
+                    if state(serial) == found {
+                        self.next += 1;
+                    }
+                }
+                Some(serial) if serial > self.next => {
+                    // A whole ring ahead of us.
+                    let newest =
+                        (0..slots).filter_map(|s| observer.slot(self.row, s as usize).serial()).max();
+                    let oldest = (newest.unwrap_or(0) + 1).saturating_sub(slots).max(self.next + 1);
+                    *missed += oldest - self.next;
+                    self.next = oldest;
+                }
+                _ => return false,
+            }
+        }
     }
 }

@@ -1,11 +1,30 @@
-//! The operator: somebody at a keyboard, a gamepad or a debugger who overrides refs of single rows.
+//! The operator: somebody at a keyboard, a gamepad or a debugger who overrides refs of single rows, holds the client
+//! back and lets it do single rounds, leaves rows out, and resets them.
 //!
 //! An operator never writes into the client's refs. It has values and a mask of its own per row, merged when
-//! a worker copies the row in, visible to everyone as overridden, and gone when the operator is.
+//! a worker copies the row in, visible to everyone as overridden, and gone when the operator is. The rest of its
+//! wishes the client itself heeds, when it triggers a round.
+//!
+//! # What it writes, and why nothing of that is lost or done twice
+//!
+//! *Calls* only grow. The operator changes its other words and then adds a call (release); the client reads the calls
+//! (acquire) at each trigger, which is all it does while nobody steers, and looks at the rest where there is a new one or
+//! something is in force. A call that is seen late is seen at the next trigger.
+//!
+//! *Hold* is a number, the first round that may not be posted yet. A round that the client has looked for already is
+//! posted; it counts as the first step, if one is asked for at that very moment.
+//!
+//! *Resets* are counted, per row, by the operator (how many were asked for) and by the client (how many of them it has
+//! carried out: the count it read, not one more). A reset that is asked for while another is carried out makes the
+//! counts differ again; nothing is cleared, so nothing is cleared twice.
+//!
+//! *Whose words these are* stands beside them. The client heeds them while that is who has the lease, and lives: what
+//! a killed operator has left holds nobody, whether the server has cleared it or is stopped itself.
 
 use crate::{
     Error, Result,
-    layout::{Layout, Manifest, control, gate, tensor},
+    layout::{Layout, Manifest, control, gate, steer, tensor},
+    rows::Rows,
     schema::{Group, Record},
 };
 use phalanx_shm::{
@@ -13,13 +32,14 @@ use phalanx_shm::{
     sync::{AtomicU64, Ordering},
 };
 
-/// Holds the right to override refs. Dropped, or killed, everything it overrode is the client's again.
+/// Holds the right to override refs and to steer the client. Dropped, or killed, everything is the client's again; only
+/// resets that were asked for still come, as they would have.
 #[derive(Debug)]
 pub struct Operator {
     layout: Layout,
+    manifest: Manifest,
     record: Record,
-    control: Words,
-    overrides: Words,
+    controls: Controls,
     server: GateRef,
     me: Identity,
 }
@@ -30,31 +50,42 @@ impl Operator {
         let arena = Arena::attach(name)?;
         let manifest = Manifest::read(&arena)?;
         let layout = Layout::new(&manifest)?;
-        let control = arena.words(tensor::CONTROL)?;
+        let controls = Controls::of(&arena, &layout)?;
         let me = Identity::me();
-        let held = control[control::OPERATOR].load(Ordering::Acquire);
-        if let Some(other) = Identity::alive_from(held) {
-            return Err(Error::OperatorTaken { name: name.into(), pid: other.pid });
+        let lease = &controls.control[control::OPERATOR];
+        let mut held = lease.load(Ordering::Acquire);
+        loop {
+            if let Some(other) = Identity::alive_from(held) {
+                return Err(Error::OperatorTaken { name: name.into(), pid: other.pid });
+            }
+            match lease.compare_exchange(held, me.pack(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(now) => held = now,
+            }
         }
+        // One killed before us may have left something behind.
+        controls.clear();
+        controls.control[control::STEERED_BY].store(me.pack(), Ordering::Release);
         let operator = Self {
             record: manifest.schema.record(Group::Refs)?.clone(),
-            overrides: arena.words(tensor::OVERRIDES)?,
             server: arena.gate(tensor::GATES, gate::SERVER)?,
             layout,
-            control,
+            manifest,
+            controls,
             me,
         };
-        if operator.control[control::OPERATOR]
-            .compare_exchange(held, me.pack(), Ordering::AcqRel, Ordering::Relaxed)
-            .is_err()
-        {
-            std::mem::forget(operator);
-            return Err(Error::OperatorTaken { name: name.into(), pid: 0 });
-        }
-        // One killed before us may have left values behind.
-        (0..operator.layout.rows).for_each(|row| operator.release(row));
         operator.server.ring();
         Ok(operator)
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        &self.manifest.config.name
+    }
+
+    /// Rows of the cluster.
+    pub fn rows(&self) -> usize {
+        self.layout.rows
     }
 
     /// The refs there are.
@@ -65,7 +96,8 @@ impl Operator {
     /// Overrides some refs of a row, all at once; those not named are the client's.
     pub fn set(&self, row: usize, refs: &[(&str, &[f64])]) -> Result<()> {
         if row >= self.layout.rows {
-            return Err(Error::Misuse(format!("row {row} of {}", self.layout.rows)));
+            let (rows, last) = (self.layout.rows, self.layout.rows - 1);
+            return Err(Error::Misuse(format!("row {row} of {rows}: rows count from 0 to {last}")));
         }
         let mut words = vec![0u64; 1 + self.record.words()];
         for (name, values) in refs {
@@ -92,18 +124,79 @@ impl Operator {
                 field.dtype.write_f64(*value, element);
             }
         }
-        write(self.words(row), &words);
+        write(self.controls.overrides_of(row), &words);
         Ok(())
     }
 
-    /// Gives a row back to the client.
+    /// Gives a row's refs back to the client.
     pub fn release(&self, row: usize) {
-        clear(self.words(row));
+        if row < self.layout.rows {
+            clear(self.controls.overrides_of(row));
+        }
     }
 
-    fn words(&self, row: usize) -> &[AtomicU64] {
-        let words = self.layout.override_words();
-        &self.overrides[row * words..(row + 1) * words]
+    /// Holds the client: from its next trigger on it waits, with all it has to do before, for [`Operator::run`] or
+    /// [`Operator::step`]. Rounds in flight go on. Refused where the cluster's settings say that it may not be held.
+    ///
+    /// A client on the thread that holds it waits for itself: give such a one [`crate::ClusterClient::try_trigger`].
+    pub fn hold(&self) -> Result<()> {
+        self.limit(|_, next| next)
+    }
+
+    /// Lets the client post so many more rounds than it may already, and then holds it.
+    pub fn step(&self, rounds: u64) -> Result<()> {
+        // Held before or not: the rounds counted are those that are not posted yet.
+        self.limit(|limit, next| limit.max(next).saturating_add(rounds))
+    }
+
+    /// Holds the client no more.
+    pub fn run(&self) {
+        self.controls.control[control::LIMIT].store(0, Ordering::Relaxed);
+        self.call();
+    }
+
+    /// Has the client ask rows, or leave them out as if it had not chosen them: their outcome is idle.
+    pub fn activate<'r>(&self, rows: impl Into<Rows<'r>>, active: bool) -> Result<()> {
+        self.steer(rows.into(), |word| {
+            match active {
+                true => word.fetch_and(!steer::INACTIVE, Ordering::Relaxed),
+                false => word.fetch_or(steer::INACTIVE, Ordering::Relaxed),
+            };
+        })
+    }
+
+    /// Has rows reset at the start of their next round, with their refs at the controller's defaults, as
+    /// [`crate::ClusterClient::reset`] does. Rows that are not asked are reset when they are.
+    pub fn reset<'r>(&self, rows: impl Into<Rows<'r>>) -> Result<()> {
+        self.steer(rows.into(), |word| {
+            word.fetch_add(steer::RESET, Ordering::Relaxed);
+        })
+    }
+
+    /// Sets the first round that may not be posted, given that there was and the next to be posted.
+    fn limit(&self, of: impl Fn(u64, u64) -> u64) -> Result<()> {
+        if !self.manifest.config.operator_may_hold {
+            return Err(Error::MayNotHold { name: self.name().into() });
+        }
+        let control = &self.controls.control;
+        let next = control[control::ROUND].load(Ordering::Relaxed) + 1;
+        let limit = &control[control::LIMIT];
+        let update = |limit| Some(of(limit, next));
+        let _ = limit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        self.call();
+        Ok(())
+    }
+
+    fn steer(&self, rows: Rows<'_>, change: impl Fn(&AtomicU64)) -> Result<()> {
+        let mut chosen = Vec::new();
+        rows.collect(self.layout.rows, &mut chosen)?;
+        chosen.iter().for_each(|&row| change(&self.controls.steering[row as usize]));
+        self.call();
+        Ok(())
+    }
+
+    fn call(&self) {
+        self.controls.call();
     }
 }
 
@@ -112,25 +205,69 @@ impl Drop for Operator {
         if Identity::me() != self.me {
             return;
         }
-        (0..self.layout.rows).for_each(|row| self.release(row));
-        let lease = &self.control[control::OPERATOR];
+        self.controls.clear();
+        let lease = &self.controls.control[control::OPERATOR];
         let _ = lease.compare_exchange(self.me.pack(), 0, Ordering::Release, Ordering::Relaxed);
         self.server.ring();
     }
 }
 
-/// Takes back what an operator that is gone has overridden, given the lease it held.
-pub(crate) fn forget(control: &Words, overrides: &Words, layout: &Layout, operator: u64) {
-    let (lease, words) = (&control[control::OPERATOR], layout.override_words());
-    // Held by the server while it clears. Where the next operator was faster, it clears what it finds.
-    let me = Identity::me().pack();
-    if lease.compare_exchange(operator, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-        return;
+/// All that an operator writes. Who looks after a cluster has it, too, to clear up after one that was killed.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    control: Words,
+    overrides: Words,
+    steering: Words,
+    release: GateRef,
+    /// Words of a row's overrides.
+    words: usize,
+}
+
+impl Controls {
+    pub fn of(arena: &Arena, layout: &Layout) -> Result<Self> {
+        Ok(Self {
+            control: arena.words(tensor::CONTROL)?,
+            overrides: arena.words(tensor::OVERRIDES)?,
+            steering: arena.words(tensor::STEERING)?,
+            release: arena.gate(tensor::GATES, gate::release(layout.slices.len()))?,
+            words: layout.override_words(),
+        })
     }
-    for row in 0..layout.rows {
-        clear(&overrides[row * words..(row + 1) * words]);
+
+    /// Takes back what an operator that is gone has done, given the lease it held.
+    pub fn forget(&self, operator: u64) {
+        let lease = &self.control[control::OPERATOR];
+        // Held by the caller while it clears. Where the next operator was faster, it clears what it finds.
+        let me = Identity::me().pack();
+        if lease.compare_exchange(operator, me, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
+        self.clear();
+        lease.store(0, Ordering::Release);
     }
-    lease.store(0, Ordering::Release);
+
+    /// Overrides, holds and leaves out nothing any more. Resets that were asked for stand.
+    fn clear(&self) {
+        // First: what is cleared after it means nothing from here on.
+        self.control[control::STEERED_BY].store(0, Ordering::Relaxed);
+        self.control[control::LIMIT].store(0, Ordering::Relaxed);
+        for word in self.steering.iter().filter(|word| word.load(Ordering::Relaxed) & steer::INACTIVE != 0) {
+            word.fetch_and(!steer::INACTIVE, Ordering::Relaxed);
+        }
+        self.overrides.chunks_exact(self.words).for_each(clear);
+        self.call();
+    }
+
+    /// Release: what was changed before is seen with the call. Pairs with the acquire in
+    /// `ClusterClient::heed_the_operator`.
+    fn call(&self) {
+        self.control[control::CALLS].fetch_add(1, Ordering::Release);
+        self.release.ring();
+    }
+
+    fn overrides_of(&self, row: usize) -> &[AtomicU64] {
+        &self.overrides[row * self.words..(row + 1) * self.words]
+    }
 }
 
 /// Overrides nothing of a row any more.

@@ -132,7 +132,7 @@ fn describe_on_stdout(entry: &Entry) -> Result<()> {
     let broken = |e: &dyn std::fmt::Display| Error::Misuse(format!("cannot describe the controller: {e}"));
     std::io::stdin().read_to_string(&mut text).map_err(|e| broken(&e))?;
     let config = serde_json::from_str(&text).map_err(|e| broken(&e))?;
-    let setup = Setup::of(config);
+    let setup = Setup::of(&config);
     let described = serde_json::to_string(&(entry.describe)(&setup)?).map_err(|e| broken(&e))?;
     // On a line of its own, whatever was printed before it.
     writeln!(std::io::stdout(), "\n{described}").map_err(|e| broken(&e))
@@ -209,7 +209,7 @@ impl Controller {
     /// What the controller says of itself for a cluster like this one. Where it refuses to serve that, what can be set
     /// may be known nevertheless ([`Description::refused`]).
     pub fn description(&self, config: &ClusterConfig) -> Result<Description> {
-        self.told(&Setup::of(config.clone()), &mut || ControlFlow::Continue(()))
+        self.told(&Setup::of(config), &mut || ControlFlow::Continue(()))
     }
 
     /// The command that starts a worker.

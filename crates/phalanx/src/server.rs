@@ -220,9 +220,7 @@ pub(crate) fn plan(
     let topology =
         Topology::read().map_err(|e| Error::Config(format!("cannot read the machine's topology: {e}")))?;
     let plan = CpuPlan::new(&config.cpu, &topology, config.rows)?;
-    let mut setup = Setup::of(config);
-    let description = describe(&setup, &plan)?;
-    let config = &setup.config;
+    let description = describe(&Setup::of(&config), &plan)?;
     if config.cpu.threads > 1 && !description.threads {
         return Err(Error::Config(format!(
             "cpu.threads = {}: controller {controller} works on one thread per worker; use more workers instead",
@@ -232,7 +230,7 @@ pub(crate) fn plan(
     if let Some(dt) = description.dt {
         Rates::new(config.control_dt, config.cluster_dt)?.check_controller_dt(dt)?;
     }
-    setup.schema = schema(config, &description)?;
+    let schema = schema(&config, &description)?;
     let spin_us = config.spin_us.unwrap_or(if plan.spare_cores > 0 { 200 } else { 0 });
     let mut manifest = Manifest {
         spin_us,
@@ -243,8 +241,8 @@ pub(crate) fn plan(
         version: env!("CARGO_PKG_VERSION").into(),
         plan,
         description,
-        schema: setup.schema,
-        config: setup.config,
+        schema,
+        config,
     };
     if manifest.history {
         let layout = Layout::new(&manifest)?;

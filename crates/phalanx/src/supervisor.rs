@@ -455,7 +455,8 @@ impl Wards {
         for ward in &mut self.wards {
             let Some(mut process) = ward.process.take() else { continue };
             let left = deadline.saturating_duration_since(Instant::now());
-            if !process.watch.wait(Some(left)) {
+            // One that was still starting may have found the arena gone and left what it had started behind.
+            if !process.watch.wait(Some(left)) || !started {
                 kill_group(&mut process.child);
             }
             let _ = process.child.wait();

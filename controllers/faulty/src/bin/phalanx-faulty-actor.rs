@@ -63,6 +63,22 @@ impl Actor {
             },
             "operate" => self.operate(rest),
             "set" => self.set(rest),
+            "hold" => Ok(self.operator()?.hold().map(|()| String::new())?),
+            "run" => {
+                self.operator()?.run();
+                Ok(String::new())
+            }
+            "step" => Ok(self.operator()?.step(rest.parse()?).map(|()| String::new())?),
+            "activate" => self.activate(rest, true),
+            "deactivate" => self.activate(rest, false),
+            "reset" => {
+                self.operator()?.reset(&[rest.parse()?])?;
+                Ok(String::new())
+            }
+            "steer-for-ever" => {
+                println!("ok");
+                self.steer_for_ever()
+            }
             "leave" => {
                 (self.ticket, self.client, self.observer, self.operator) = Default::default();
                 Ok(String::new())
@@ -117,11 +133,33 @@ impl Actor {
         Ok(String::new())
     }
 
+    fn operator(&self) -> Result<&Operator, Box<dyn Error>> {
+        self.operator.as_ref().ok_or("operate first".into())
+    }
+
+    fn activate(&self, row: &str, active: bool) -> Answer {
+        self.operator()?.activate(&[row.parse()?], active)?;
+        Ok(String::new())
+    }
+
+    /// Until it is killed in the middle of anything.
+    fn steer_for_ever(&self) -> Answer {
+        let operator = self.operator()?;
+        for turn in (0..operator.rows()).cycle() {
+            operator.hold()?;
+            operator.activate(&[turn], false)?;
+            operator.step(turn as u64)?;
+            operator.reset(&[turn])?;
+            operator.activate(.., true)?;
+            operator.run();
+        }
+        Ok(String::new())
+    }
+
     fn set(&mut self, rest: &str) -> Answer {
         let words: Vec<_> = rest.split(' ').collect();
         let &[row, field, value] = words.as_slice() else { return Err("set ROW FIELD VALUE".into()) };
-        let operator = self.operator.as_ref().ok_or("operate first")?;
-        operator.set(row.parse()?, &[(field, &[value.parse()?])])?;
+        self.operator()?.set(row.parse()?, &[(field, &[value.parse()?])])?;
         Ok(String::new())
     }
 }

@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub mod exposition;
 pub mod scene;
 pub mod table;
 

@@ -1,6 +1,6 @@
 //! Becoming the client: the lease, the tables, and what a client before us left owing.
 
-use super::{ClusterClient, Entry, Flight, MAX_IN_FLIGHT};
+use super::{ClusterClient, Entry, Flight, MAX_IN_FLIGHT, heed::Heed};
 use crate::{
     Conventions, Error, Result,
     layout::{Layout, Manifest, Phase, control, gate, tensor, worker as word},
@@ -125,8 +125,10 @@ impl ClusterClient {
             rounds: arena.words(tensor::ROUNDS)?,
             slots: arena.words(tensor::SLOTS)?,
             messages: arena.words(tensor::MESSAGES)?,
+            tallies: arena.words(tensor::TALLIES)?,
             posts: gates(gate::post)?,
             bells: gates(gate::bell)?,
+            heed: Heed::new(&arena, &layout)?,
             spin: Spin::new(Duration::from_micros(manifest.spin_us)),
             round: control[control::ROUND].load(Ordering::Relaxed),
             posted_ns: 0,
@@ -147,6 +149,7 @@ impl ClusterClient {
             layout,
             arena,
         };
+        client.control[control::WAITING].store(0, Ordering::Relaxed);
         // A client before us may have left in the middle of a round: what it asked for is owed to us.
         for worker in 0..client.layout.slices.len() {
             for row in client.layout.slices[worker].clone() {

@@ -41,7 +41,8 @@ impl ClusterClient {
         let limit = triggered.checked_add(wait.deadline.map_or(timeout, |d| d.min(timeout)));
         let round = self.flights[flight].report.round;
         let mut vigil = Vigil { worker: 0, life: 0, round, limit, overdue: false, wait };
-        let mut collected = Ok(());
+        // Nobody will be waited for, so nobody else would look.
+        let mut collected = if chosen.is_empty() { self.find_server() } else { Ok(()) };
         for (worker, rows) in by_worker(&self.layout.clone(), chosen) {
             (vigil.worker, vigil.life) = (worker, self.flights[flight].lives[worker]);
             collected = collected.and_then(|()| self.collect(flight, rows, &mut vigil));
@@ -123,7 +124,8 @@ impl ClusterClient {
             };
             let rung = self.bells[worker].wait_until(&mut self.spin, Some(until), ready);
             if !rung && let Some(ended) = self.look_around(worker, round, &mut vigil.wait)? {
-                return Ok(ended);
+                let answer = self.handoff(worker, row).answer();
+                return Ok(if answer.is_of(round) { Waited::Answered(answer) } else { ended });
             }
         }
     }
@@ -216,6 +218,7 @@ impl ClusterClient {
     /// Stops waiting for a row. Its inputs may change from now on; its answer is taken when it comes.
     fn give_up(&mut self, flight: usize, worker: usize, row: usize, outcome: Outcome) {
         self.handoff(worker, row).withdraw();
+        self.tally().withdrawn();
         self.book[row].owed = true;
         self.settle(flight, row, outcome, Reason::None);
     }
@@ -259,7 +262,6 @@ impl ClusterClient {
         Error::ServerGone { name: self.name().into(), pid, why: why.into() }
     }
 
-    /// Leaves a line about the round for observers.
     /// Tells observers of the round waited for last.
     pub(super) fn note(&self) {
         let view = &self.noted;

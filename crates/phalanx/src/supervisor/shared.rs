@@ -5,6 +5,7 @@ use crate::{
     Error, Result, StartError,
     layout::{Layout, Life, Manifest, Phase, control, gate, tensor, worker as word},
     message,
+    operator::Controls,
     program::Controller,
     told,
 };
@@ -29,7 +30,7 @@ pub struct Shared {
     pub(super) controller: Controller,
     pub(super) arena: Mutex<Arena>,
     pub(super) workers: Words,
-    pub(super) overrides: Words,
+    operator: Controls,
     pub(super) messages: Words,
     pub(super) logs: Mutex<Vec<Log>>,
     pub(super) log_words: Words,
@@ -91,7 +92,7 @@ impl Shared {
             control: arena.words(tensor::CONTROL)?,
             news: News::default(),
             workers: arena.words(tensor::WORKERS)?,
-            overrides: arena.words(tensor::OVERRIDES)?,
+            operator: Controls::of(&arena, &layout)?,
             messages: arena.words(tensor::MESSAGES)?,
             log_words: arena.words(tensor::LOGS)?,
             logs: Mutex::new((0..workers).map(|_| Log::default()).collect()),
@@ -209,8 +210,8 @@ impl Shared {
         logs[worker].publish(Log::words(&self.log_words, worker));
     }
 
-    /// Takes back what an operator that is gone has overridden.
+    /// Takes back what an operator that is gone has done.
     pub(super) fn forget_operator(&self, lease: u64) {
-        crate::operator::forget(&self.control, &self.overrides, &self.layout, lease);
+        self.operator.forget(lease);
     }
 }

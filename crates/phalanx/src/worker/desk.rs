@@ -10,6 +10,7 @@ use crate::{
     outcome::{Code, Outcome, RESET, Reason, SEEDED},
     robot::QuatOrder,
     schema::{Group, Record},
+    tally::Tally,
 };
 use phalanx_shm::{
     Answer, Arena, Dtype, GateRef, Handoff, Slot, SlotReader, Spin, Words, all_finite_f32, all_finite_f64,
@@ -42,6 +43,7 @@ pub struct Desk {
     inputs: Option<Words>,
     overrides: Words,
     messages: Words,
+    tallies: Words,
     /// What a row's outputs start from.
     blank: LaneBuffer,
     state_floats: Floats,
@@ -75,6 +77,7 @@ impl Desk {
         let row = |group| schema.record(group).map_or_else(|_| Vec::new(), Record::default_row);
         let floats = |group| schema.record(group).map_or_else(|_| Floats::default(), Floats::of);
         let blank = LaneBuffer {
+            thread: 0,
             row: 0,
             round: 0,
             together: 1,
@@ -84,6 +87,11 @@ impl Desk {
             reason: Reason::None,
             state: row(Group::State),
             refs: row(Group::Refs),
+            given: if layout.followed && layout.given_refs().is_some() {
+                row(Group::Refs)
+            } else {
+                Vec::new()
+            },
             cmd: row(Group::Cmd),
             prediction: row(Group::Prediction),
             overrides: vec![0; 1 + layout.words(Group::Refs)],
@@ -108,13 +116,14 @@ impl Desk {
             inputs: (layout.input_words > 0).then(|| arena.words(tensor::INPUTS)).transpose()?,
             overrides: arena.words(tensor::OVERRIDES)?,
             messages: arena.words(tensor::MESSAGES)?,
+            tallies: arena.words(tensor::TALLIES)?,
             blank,
             state_floats: floats(Group::State),
             refs_floats: floats(Group::Refs),
             cmd_floats: floats(Group::Cmd),
             ref_bytes: schema.record(Group::Refs)?.fields.iter().map(|f| f.bytes()).collect(),
             setup: Setup {
-                config: manifest.config.clone(),
+                config: manifest.config.as_controllers_see_it(),
                 schema: manifest.schema.clone(),
                 prepared: manifest.description.prepared.clone(),
                 writes_refs: manifest.description.writes_refs,
@@ -127,6 +136,18 @@ impl Desk {
     /// The rows hosted here.
     pub fn rows(&self) -> Range<usize> {
         self.layout.slices[self.worker].clone()
+    }
+
+    /// Those rows as controllers number them.
+    pub fn numbers(&self) -> Range<usize> {
+        let Range { start, end } = self.rows();
+        self.number(start)..self.number(end)
+    }
+
+    /// A row as its controller numbers it.
+    #[inline]
+    pub fn number(&self, row: usize) -> usize {
+        self.manifest.config.excerpt.as_ref().map_or(row, |excerpt| excerpt.first_row + row)
     }
 
     pub fn quat_order(&self) -> QuatOrder {
@@ -143,9 +164,15 @@ impl Desk {
         self.cmd_floats.all_finite(cmd)
     }
 
-    /// A fresh set of private copies.
-    pub fn lane(&self) -> LaneBuffer {
-        self.blank.clone()
+    /// A fresh set of private copies for one of the threads.
+    pub fn lane(&self, thread: usize) -> LaneBuffer {
+        LaneBuffer { thread, ..self.blank.clone() }
+    }
+
+    /// The words that one of the threads counts in.
+    #[inline]
+    fn tally(&self, thread: usize) -> Tally<'_> {
+        Tally(&self.tallies[self.layout.tally(self.worker, thread)])
     }
 
     /// A row's seat. Answers are numbered on from where a former worker left off.
@@ -171,6 +198,7 @@ impl Desk {
             if let Some(ask) = handoff.pending() {
                 let slot = handoff.answer().slot;
                 let code = Code { outcome: Outcome::Dead, reason: Reason::Rejoined }.byte();
+                self.tally(0).unsolved(Reason::Rejoined);
                 handoff.reply(Answer { round: ask.round, slot, code });
             }
         }
@@ -220,7 +248,9 @@ impl Desk {
     pub fn begin(&self, seat: &mut Seat, lane: &mut LaneBuffer, probe: &mut impl Probe) -> bool {
         let handoff = self.handoff(seat.row);
         let Some(ask) = handoff.pending() else { return false };
+        let tally = self.tally(lane.thread);
         let unsolved = |reason, outcome| {
+            tally.unsolved(reason);
             let slot = handoff.answer().slot;
             handoff.reply(Answer { round: ask.round, slot, code: Code { outcome, reason }.byte() });
             false
@@ -233,7 +263,7 @@ impl Desk {
             return unsolved(Reason::NotReset, Outcome::Failed);
         }
         self.bring(Group::State, &self.state, seat.row, &mut lane.state);
-        probe.at(Stage::CopyingIn, seat.row, ask.round);
+        probe.at(Stage::CopyingIn, self.number(seat.row), ask.round);
         self.bring(Group::Refs, &self.refs, seat.row, &mut lane.refs);
         // An input like these two: written before the ask, and not changed while it stands.
         let seed = (reset && ask.flags & SEEDED != 0).then(|| self.seeds[seat.row].load(Ordering::Relaxed));
@@ -243,8 +273,9 @@ impl Desk {
         if reset {
             (seat.failed, seat.first) = (false, true);
             seat.resets += 1;
+            tally.reset();
         }
-        lane.row = seat.row;
+        lane.row = self.number(seat.row);
         lane.round = ask.round;
         (lane.reset, lane.seed) = (reset, seed);
         lane.first = seat.first;
@@ -254,6 +285,9 @@ impl Desk {
         lane.prediction.copy_from_slice(&self.blank.prediction);
         lane.status = self.blank.status;
         lane.status.overridden = self.merge_overrides(seat.row, lane).into();
+        if !lane.given.is_empty() {
+            lane.given.copy_from_slice(&lane.refs);
+        }
         if self.manifest.config.check_inputs
             && !(self.state_floats.all_finite(&lane.state) && self.refs_floats.all_finite(&lane.refs))
         {
@@ -263,7 +297,7 @@ impl Desk {
                 culprit.or_else(|| self.first_not_finite(Group::Refs, &lane.refs)).unwrap_or_default();
             lane.verdict = Verdict::Failed(culprit.into());
         }
-        probe.at(Stage::Solving, seat.row, ask.round);
+        probe.at(Stage::Solving, lane.row, ask.round);
         true
     }
 
@@ -380,16 +414,23 @@ impl Desk {
             None => {}
         };
         put(Group::Status, bytemuck::cast_slice(std::slice::from_ref(&lane.status)));
-        probe.at(Stage::Publishing, seat.row, lane.round);
+        probe.at(Stage::Publishing, lane.row, lane.round);
         put(Group::Cmd, &lane.cmd);
         put(Group::Prediction, &lane.prediction);
         put(Group::Refs, &lane.refs);
         put(Group::State, &lane.state);
+        let share_ns = if lane.together == 1 { seat.last_ns } else { seat.last_ns / lane.together as u64 };
+        self.tally(lane.thread).answer(outcome, lane.reason, share_ns);
+        if !lane.given.is_empty()
+            && let Some(at) = self.layout.given_refs()
+        {
+            copy_out(&lane.given[..at.len()], &inputs[at]);
+        }
         slot.end(seat.serial);
         seat.serial += 1;
         let code = Code { outcome, reason: lane.reason }.byte();
         self.handoff(seat.row).reply(Answer { round: lane.round, slot: index as u16, code });
-        probe.at(Stage::Between, seat.row, lane.round);
+        probe.at(Stage::Between, lane.row, lane.round);
         now
     }
 

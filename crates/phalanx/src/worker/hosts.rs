@@ -32,8 +32,9 @@ struct Chair<T> {
 
 impl<T: RHController> Chair<T> {
     fn build(desk: &Desk, row: usize) -> Result<Self> {
-        let controller = T::build(&desk.setup, row)
-            .map_err(|e| Error::Misuse(format!("row {row}: cannot build its controller: {e}")))?;
+        let number = desk.number(row);
+        let controller = T::build(&desk.setup, number)
+            .map_err(|e| Error::Misuse(format!("row {number}: cannot build its controller: {e}")))?;
         Ok(Self { seat: desk.seat(row), controller, broken: false })
     }
 
@@ -92,7 +93,7 @@ impl<T: RHController> Chair<T> {
 
     fn reset(&mut self, desk: &Desk, seed: Option<u64>) -> Result<()> {
         if self.broken {
-            self.controller = T::build(&desk.setup, self.seat.row)?;
+            self.controller = T::build(&desk.setup, desk.number(self.seat.row))?;
             self.broken = false;
         }
         match seed {
@@ -150,7 +151,7 @@ pub struct Single<T> {
 impl<T: RHController> Single<T> {
     pub fn build(desk: &Arc<Desk>) -> Result<Self> {
         let chairs = Chair::build_all(desk)?;
-        Ok(Self { chairs, lane: desk.lane(), clock: Ticker::new(), rounds: Rounds::default() })
+        Ok(Self { chairs, lane: desk.lane(0), clock: Ticker::new(), rounds: Rounds::default() })
     }
 }
 
@@ -217,7 +218,7 @@ impl<T: RHController + Send> Threads<T> {
                 .spawn(move || crew.help(helper))
                 .map_err(|e| Error::Config(format!("cannot start thread {helper} of {threads}: {e}")))?;
         }
-        Ok(Self { crew, lane: desk.lane(), clock: Ticker::new(), rounds: Rounds::default(), order })
+        Ok(Self { crew, lane: desk.lane(0), clock: Ticker::new(), rounds: Rounds::default(), order })
     }
 }
 
@@ -250,7 +251,7 @@ impl<T: RHController> Crew<T> {
     }
 
     fn help(&self, me: usize) {
-        let mut lane = self.desk.lane();
+        let mut lane = self.desk.lane(me);
         let mut clock = Ticker::new();
         let mut spin = self.desk.spin();
         loop {
@@ -290,10 +291,11 @@ pub struct Group<G> {
 impl<G: RHGroup> Group<G> {
     pub fn build(desk: &Arc<Desk>) -> Result<Self> {
         let rows = desk.rows();
-        let group = G::build(&desk.setup, rows.clone())
-            .map_err(|e| Error::Misuse(format!("rows {rows:?}: cannot build their controller: {e}")))?;
+        let numbers = desk.numbers();
+        let group = G::build(&desk.setup, numbers.clone())
+            .map_err(|e| Error::Misuse(format!("rows {numbers:?}: cannot build their controller: {e}")))?;
         desk.built(rows.len());
-        let lanes = rows.clone().map(|_| desk.lane()).collect();
+        let lanes = rows.clone().map(|_| desk.lane(0)).collect();
         Ok(Self {
             group,
             batch: Batch { lanes, len: 0, quat_order: desk.quat_order() },
@@ -309,7 +311,7 @@ impl<G: RHGroup> Group<G> {
     fn ask(&mut self, desk: &Desk) {
         let answered = catch_unwind(AssertUnwindSafe(|| {
             if self.broken {
-                self.group = G::build(&desk.setup, desk.rows())?;
+                self.group = G::build(&desk.setup, desk.numbers())?;
                 self.broken = false;
                 // The seeds of this round went down with the old one.
                 for lane in &self.batch.lanes[..self.batch.len] {
@@ -367,7 +369,7 @@ impl<G: RHGroup, P: Probe> Host<P> for Group<G> {
             }
         });
         if self.batch.len > 0 {
-            desk.turn_to(self.batch.lanes[0].row, started);
+            desk.turn_to(self.seats[self.taken[0]].row, started);
             self.ask(desk);
             for (lane, &index) in self.batch.lanes.iter_mut().zip(&self.taken) {
                 lane.together = self.taken.len();
