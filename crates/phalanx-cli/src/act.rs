@@ -1,9 +1,13 @@
 //! Commands that change something, each naming what it touches.
 
 pub mod clean;
+pub mod deactivate;
 pub mod dump;
+pub mod hold;
 pub mod kill;
+pub mod reset;
 pub mod restart;
+mod stay;
 pub mod steer;
 
 use std::time::{Duration, Instant};

@@ -16,6 +16,8 @@ pub enum Code {
     Usage = 2,
     Absent = 3,
     Gone = 4,
+    Lossy = 5,
+    Truncated = 6,
 }
 
 /// Why a command ended before its time.
@@ -91,6 +93,25 @@ impl From<Error> for Failure {
                 Code::Usage
             }
             Error::File { op, .. } if *op != "write" => Code::Usage,
+            _ => Code::Failed,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<phalanx_record::Error> for Failure {
+    fn from(error: phalanx_record::Error) -> Self {
+        use phalanx_record::Error;
+        let code = match error {
+            Error::Phalanx(error) => return error.into(),
+            // Whoever read our table from a pipe has had enough of it.
+            Error::File { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+                return Self::PipeClosed;
+            }
+            Error::File { op: "read", .. }
+            | Error::Exists { .. }
+            | Error::Foreign { .. }
+            | Error::Misuse(_) => Code::Usage,
             _ => Code::Failed,
         };
         Self::new(code, error)

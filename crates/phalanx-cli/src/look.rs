@@ -4,6 +4,7 @@ pub mod controllers;
 pub mod echo;
 pub mod fields;
 pub mod logs;
+pub mod metrics;
 pub mod ps;
 
 use crate::{fail::Failure, out::remark};

@@ -6,13 +6,19 @@
 
 mod act;
 mod bench;
+mod diff;
+mod debug;
 mod doctor;
+mod export;
 mod fail;
 mod look;
 mod out;
+mod record;
+mod replay;
 mod serve;
 mod signals;
 mod table;
+mod top;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use fail::{Code, Done, Failure};
@@ -26,6 +32,8 @@ EXIT CODES
   2  bad usage or bad input
   3  there is no such cluster
   4  the cluster is dead, or its server went away
+  5  a recording is lossy
+  6  a recording is truncated
 
 Every command takes --json: one value on stdout, or one object per line for
 what goes on and on. Errors are one sentence on stderr; with --json also
@@ -57,11 +65,21 @@ enum Command {
     Fields(look::fields::Args),
     Echo(look::echo::Args),
     Logs(look::logs::Args),
+    Metrics(look::metrics::Args),
     Restart(act::restart::Args),
     Kill(act::kill::Args),
     Clean(act::clean::Args),
     Dump(act::dump::Args),
+    Record(record::Args),
+    Export(export::Args),
+    Replay(replay::Args),
+    Diff(diff::Args),
     Override(act::steer::Args),
+    Top(top::Args),
+    Hold(act::hold::Args),
+    Deactivate(act::deactivate::Args),
+    Reset(act::reset::Args),
+    Debug(debug::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Completions(Completions),
@@ -95,11 +113,21 @@ fn run(cli: Cli) -> Done {
         Command::Fields(args) => look::fields::run(&args, &mut out),
         Command::Echo(args) => look::echo::run(args, &mut out),
         Command::Logs(args) => look::logs::run(&args, &mut out),
+        Command::Metrics(args) => look::metrics::run(&args, &mut out),
         Command::Restart(args) => act::restart::run(&args, &mut out),
         Command::Kill(args) => act::kill::run(&args, &mut out),
         Command::Clean(args) => act::clean::run(&args, &mut out),
         Command::Dump(args) => act::dump::run(&args, &mut out),
+        Command::Record(args) => record::run(args, &mut out),
+        Command::Export(args) => export::run(args, &mut out),
+        Command::Replay(args) => replay::run(&args, &mut out),
+        Command::Diff(args) => diff::run(&args, &mut out),
         Command::Override(args) => act::steer::run(&args, &mut out),
+        Command::Top(args) => top::run(&args, &mut out),
+        Command::Hold(args) => act::hold::run(&args, &mut out),
+        Command::Deactivate(args) => act::deactivate::run(&args, &mut out),
+        Command::Reset(args) => act::reset::run(&args, &mut out),
+        Command::Debug(args) => debug::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Bench(args) => bench::run(&args, &mut out),
         Command::Completions(args) => {

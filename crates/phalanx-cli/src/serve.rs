@@ -1,6 +1,7 @@
 //! `phalanx serve`: a cluster of its own, until somebody ends it.
 
 pub mod controllers;
+mod exporter;
 pub mod settings;
 
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     signals::Signals,
 };
 use clap::ValueEnum;
+use exporter::{Bound, Exporter};
 use phalanx::{
     ClusterConfig, ClusterServer, Controller, Observer, Policy, Progress, Real, StartPhase,
     layout::LifeState,
@@ -38,6 +40,7 @@ use std::{
   phalanx serve ./my_mpc --name go1 -n 512 --robot go1.urdf --param gait=trot
   phalanx serve my_pkg.my_mpc:MyMpc -n 64 --interpreter .venv/bin/python
   phalanx serve quadruped --config cluster.toml
+  phalanx serve echo -n 64 --metrics 9464     # http://127.0.0.1:9464/metrics
 
 With --json one event per line: plan, progress, ready, died, back, ended.")]
 pub struct Args {
@@ -97,6 +100,9 @@ pub struct Args {
     /// Limit for building all controllers, seconds
     #[arg(long, value_name = "S")]
     start_timeout: Option<f64>,
+    /// Answer Prometheus on PORT of this machine, or on HOST:PORT; port 0 is any that is free
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -137,7 +143,9 @@ pub fn run(args: Args, out: &mut Out) -> Done {
     let signals = Signals::block()?;
     let controller = controllers::find(&args.controller, args.interpreter.as_deref())?;
     let (config, builtin) = settings::settings(&args, class_of(&controller.name))?;
+    let metrics = args.metrics.as_deref().map(Bound::new).transpose()?;
     let asked = obey(signals, &config.name)?;
+    let exporter = metrics.map(|bound| bound.serve(&config.name)).transpose()?;
     let mut stage = Stage { out, robot_is_builtin: builtin, told: None };
     stage.plan(&config)?;
     let began = Instant::now();
@@ -145,7 +153,7 @@ pub fn run(args: Args, out: &mut Out) -> Done {
     // One's own observer: what is told here is what anybody would see. Attached before anybody is told that
     // there is something to end.
     let observer = Observer::attach(server.name())?;
-    stage.ready(&server, &observer, began.elapsed())?;
+    stage.ready(&server, &observer, began.elapsed(), exporter.as_ref())?;
     let rounds = watch(&server, &observer, &mut stage)?;
     server.close();
     stage.stopped(&server, rounds, asked.get().copied());
@@ -294,7 +302,13 @@ impl Stage<'_> {
         }
     }
 
-    fn ready(&mut self, server: &ClusterServer, observer: &Observer, took: Duration) -> Result<(), Failure> {
+    fn ready(
+        &mut self,
+        server: &ClusterServer,
+        observer: &Observer,
+        took: Duration,
+        exporter: Option<&Exporter>,
+    ) -> Result<(), Failure> {
         let (name, manifest) = (server.name(), server.manifest());
         let arena_bytes = observer.bytes();
         let (rows, workers) = (manifest.config.rows, manifest.plan.workers.len());
@@ -317,10 +331,14 @@ impl Stage<'_> {
             bytes(arena_bytes),
             span(took),
         );
+        let metrics = exporter.map(Exporter::url);
+        if let Some(url) = &metrics {
+            lines += &format!("\n          metrics {url}");
+        }
         let event = json!({
             "event": "ready", "name": name, "pid": std::process::id(), "controller": controller,
             "rows": rows, "workers": workers, "arena_bytes": arena_bytes,
-            "reclaimed": server.reclaimed(), "start_s": took.as_secs_f64(),
+            "reclaimed": server.reclaimed(), "start_s": took.as_secs_f64(), "metrics": metrics,
         });
         self.say(event, &lines);
         Ok(())

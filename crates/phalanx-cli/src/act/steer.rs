@@ -1,18 +1,14 @@
 //! `phalanx override`
 
+use super::stay::Stay;
 use crate::{
     fail::{Code, Done, Failure},
-    look::{is_there, parse_rows},
+    look::parse_rows,
     out::{Out, counted},
-    signals::Signals,
 };
 use phalanx::{Group, Observer, Operator};
 use serde_json::json;
-use std::{
-    io::Write,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{io::Write, process::ExitCode};
 
 /// Overrides refs of rows for as long as it runs
 ///
@@ -36,16 +32,8 @@ pub struct Args {
     seconds: Option<f64>,
 }
 
-/// How often the cluster is looked at.
-const LOOK: Duration = Duration::from_millis(250);
-
 pub fn run(args: &Args, out: &mut Out) -> Done {
-    let signals = Signals::block()?;
-    let limit = match args.seconds.map(Duration::try_from_secs_f64) {
-        Some(Ok(limit)) => Some(limit),
-        Some(Err(e)) => return Err(Failure::usage(format_args!("--for: {e}"))),
-        None => None,
-    };
+    let stay = Stay::new(args.seconds)?;
     let observer = Observer::attach(&args.name)?;
     let rows = parse_rows(&args.row, observer.rows())?;
     let refs = args.refs.iter().map(|text| parse(text, &observer)).collect::<Result<Vec<_>, _>>()?;
@@ -57,20 +45,11 @@ pub fn run(args: &Args, out: &mut Out) -> Done {
     if out.json {
         out.value(&json!({ "event": "overriding", "name": args.name, "rows": rows, "refs": what }))?;
     } else {
-        let until = args.seconds.map_or("until Ctrl-C".into(), |s| format!("for {s} s"));
-        writeln!(out, "overriding {} in {} {until}", args.refs.join(" "), counted(rows.len(), "row"))?;
+        let rows = counted(rows.len(), "row");
+        writeln!(out, "overriding {} in {rows} {}", args.refs.join(" "), stay.until())?;
     }
     out.finish()?;
-    let began = Instant::now();
-    loop {
-        let left = limit.map(|limit| limit.saturating_sub(began.elapsed()));
-        if left == Some(Duration::ZERO) || signals.wait(Some(left.map_or(LOOK, |l| l.min(LOOK)))).is_some() {
-            break;
-        }
-        if !is_there(&observer) {
-            return Err(Failure::gone(&args.name));
-        }
-    }
+    stay.through(&observer, || Ok(false))?;
     drop(operator);
     if out.json {
         out.value(&json!({ "event": "given_back", "name": args.name, "rows": rows }))?;

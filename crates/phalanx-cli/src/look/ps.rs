@@ -2,11 +2,11 @@
 
 use crate::{
     fail::Done,
-    out::{Colour, Out, bytes, span},
+    out::{Colour, Out, bytes, counted, span},
     table::{Cell, Table},
 };
 use nix::unistd::{Uid, User};
-use phalanx::{Observer, layout::LifeState};
+use phalanx::{Observer, layout::LifeState, observer::Hold};
 use phalanx_shm::{ArenaFile, ArenaState, inventory};
 use serde::Serialize;
 use std::{io::Write, process::ExitCode};
@@ -39,6 +39,9 @@ struct Line {
     rounds: Option<u64>,
     client_pid: Option<u32>,
     operator_pid: Option<u32>,
+    /// Rounds that the operator who holds it lets through; none where nobody does.
+    hold: Option<Hold>,
+    deactivated_rows: Option<usize>,
     server_pid: Option<u32>,
     uptime_s: Option<f64>,
     bytes: u64,
@@ -79,6 +82,8 @@ impl Line {
             rounds: None,
             client_pid: None,
             operator_pid: None,
+            hold: None,
+            deactivated_rows: None,
             server_pid: None,
             uptime_s: None,
             bytes: file.bytes,
@@ -87,7 +92,7 @@ impl Line {
         let clean = "`phalanx clean` removes what it left";
         let (state, hint) = match file.state {
             ArenaState::Live(_) => match Observer::attach(&line.name) {
-                Ok(observer) => (line.look(&observer), None),
+                Ok(observer) => (line.look(&observer), line.steered()),
                 Err(error) => ("unknown", Some(error.to_string())),
             },
             ArenaState::Dead(toc) => {
@@ -124,6 +129,8 @@ impl Line {
         self.rounds = Some(observer.round());
         self.client_pid = observer.client().map(|c| c.pid);
         self.operator_pid = observer.operator().map(|o| o.pid);
+        self.hold = observer.hold();
+        self.deactivated_rows = Some(observer.deactivated_rows());
         self.server_pid = Some(observer.server().pid);
         self.uptime_s = Some(observer.uptime().as_secs_f64());
         match observer.phase() {
@@ -131,6 +138,19 @@ impl Line {
             phalanx::layout::Phase::Ready => "ready",
             phalanx::layout::Phase::Closing => "closing",
         }
+    }
+
+    /// What an operator keeps the client from, in words.
+    fn steered(&self) -> Option<String> {
+        let held = self.hold.map(|hold| {
+            let left = counted(hold.steps_left as usize, "step");
+            let waits = if hold.waiting { "; its client waits" } else { "" };
+            format!("held by operator {}, {left} left{waits}", hold.operator_pid)
+        });
+        let rows = self.deactivated_rows.filter(|&rows| rows > 0);
+        let out = rows.map(|rows| format!("{} deactivated", counted(rows, "row")));
+        let told: Vec<_> = held.into_iter().chain(out).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn workers(&self) -> String {

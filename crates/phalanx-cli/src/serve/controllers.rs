@@ -1,7 +1,7 @@
 //! Which controller a word on the command line means.
 
 use crate::fail::Failure;
-use phalanx::{Controller, Entry};
+use phalanx::{ClusterConfig, Controller, Entry, LocalCluster};
 use phalanx_cartpole::CartPoleMpc;
 use phalanx_echo::Echo;
 use phalanx_faulty::{Faulty, Saboteur};
@@ -17,17 +17,30 @@ const PREFIX: &str = "phalanx-";
 /// The Python that started this program, if one did.
 const PYTHON: &str = "PHALANX_PYTHON";
 
+/// Starts a cluster that is served on the caller's thread.
+pub type StartHere = fn(ClusterConfig, &str) -> phalanx::Result<LocalCluster>;
+
+/// The controllers this executable hosts, as workers and on its own thread.
+fn hosted() -> [(Entry, StartHere); 7] {
+    [
+        (Entry::threaded::<Echo>("echo"), LocalCluster::start::<Echo>),
+        (Entry::probed::<Faulty, Saboteur>("faulty"), LocalCluster::start::<Faulty>),
+        (Entry::group::<CartPoleMpc>("cartpole"), LocalCluster::start_group::<CartPoleMpc>),
+        (Entry::group::<LinearMpc>("linear_mpc"), LocalCluster::start_group::<LinearMpc>),
+        (Entry::threaded::<Mppi>("mppi"), LocalCluster::start::<Mppi>),
+        (Entry::group::<QuadrotorMpc>("quadrotor"), LocalCluster::start_group::<QuadrotorMpc>),
+        (Entry::group::<QuadrupedSrbd>("quadruped_srbd"), LocalCluster::start_group::<QuadrupedSrbd>),
+    ]
+}
+
 /// The controllers this executable hosts.
 pub fn builtins() -> [Entry; 7] {
-    [
-        Entry::threaded::<Echo>("echo"),
-        Entry::probed::<Faulty, Saboteur>("faulty"),
-        Entry::group::<CartPoleMpc>("cartpole"),
-        Entry::group::<LinearMpc>("linear_mpc"),
-        Entry::threaded::<Mppi>("mppi"),
-        Entry::group::<QuadrotorMpc>("quadrotor"),
-        Entry::group::<QuadrupedSrbd>("quadruped_srbd"),
-    ]
+    hosted().map(|(entry, _)| entry)
+}
+
+/// How one of them is started on the caller's thread.
+pub fn start_here(name: &str) -> Option<StartHere> {
+    hosted().into_iter().find(|(entry, _)| entry.name == name).map(|(_, start)| start)
 }
 
 /// Those worth telling about, and what they do; the other is for tests.
