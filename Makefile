@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 # Tools the tests need beside the toolchain; installed once, by exact version.
+WINDOW := xvfb imagemagick libgl1-mesa-dri libegl1 libgl1 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 libwayland-client0
 NEXTEST := 0.9.143
 DENY := 0.20.2
 ARGS ?=
@@ -103,8 +104,8 @@ lint doc: $(VENV)/built
 # One wheel for every CPython from 3.10 on, and what brings it into the Python at hand.
 wheel: $(VENV)/built
 	@rm -rf target/wheels
-	$(CARGO) build -q --release -p phalanx-cli
-	@install -D -s target/release/phalanx python/phalanx/bin/phalanx
+	$(CARGO) build -q --release -p phalanx-cli -p phalanx-gui
+	@install -D -s -t python/phalanx/bin target/release/phalanx target/release/phalanx-gui
 	$(VENV)/bin/maturin build --release --strip --out target/wheels
 
 install: wheel
@@ -139,16 +140,19 @@ deny: tools
 # Every bench runs once, for a moment: figures come from `make bench`.
 smoke:
 	$(CARGO) build -q --workspace --bins
-	$(CARGO) bench -q --profile dev -p phalanx-benches -- --test
+	$(CARGO) bench -q --profile dev -p phalanx-benches -p phalanx-gui -- --test
 	target/debug/phalanx bench --json --seconds 0.02 > target/smoke.jsonl
 	@test "$$(wc -l < target/smoke.jsonl)" -eq 12 || { echo "phalanx bench printed too few lines"; exit 1; }
 	target/debug/compare --smoke
+	target/debug/observed --seconds 0.2 -n 4 > /dev/null
 
 # Figures for this machine, kept in benches/runs/.
 bench:
 	$(CARGO) build --release -p phalanx-cli -p phalanx-benches
 	target/release/phalanx bench
 	target/release/compare --out
+	target/release/observed
+	$(CARGO) bench -p phalanx-gui
 
 # Figures of the Python side, in a venv of its own: the rivals are nothing the tests need.
 bench-python: wheel
@@ -174,6 +178,8 @@ stress:
 
 tools:
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install cargo-nextest --version $(NEXTEST) --locked
+	@command -v Xvfb >/dev/null && command -v import >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -q && apt-get install -y -q --no-install-recommends $(WINDOW); } || echo "no Xvfb: the window is not tested"
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --version $(DENY) --locked
 
 clean:

@@ -5,7 +5,17 @@
 //! they want it to follow. Pages draw over plain data, so tests need no window.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod args;
+pub mod chooser;
+pub mod control;
 pub mod data;
+pub mod export;
+pub mod figure;
 pub mod pages;
+pub mod raster;
+pub mod settings;
 pub mod theme;
 pub mod timeline;
+pub mod widgets;
+pub mod window;

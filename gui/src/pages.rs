@@ -1,6 +1,10 @@
 //! What can be looked at. Each page is its state, `Serialize` as far as it is to be restored, and a
 //! `show(&mut self, ui, cx)` that draws over plain data.
 
+pub mod cluster;
+pub mod plots;
+pub mod row;
+
 use crate::{
     data::{Link, Stamp, Store, Wants},
     theme::Theme,

@@ -1,6 +1,6 @@
 //! What all rows look like, sampled: the feed looks at all of them some thirty times a second, not at every round.
 
-use super::{Pick, Stamp};
+use super::{Pick, Stamp, look::Look};
 use phalanx::{Outcome, fields::StatusRow};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -47,4 +47,31 @@ pub struct RowTimes {
     pub p99_us: f32,
     /// How often it was the last to finish, among [`Overview::rounds_judged`].
     pub was_last: u64,
+}
+
+/// Ribbons kept of each value: nine minutes at 30 looks a second.
+const RIBBONS: usize = 1 << 14;
+
+impl Overview {
+    /// Takes the next look.
+    pub(super) fn take(&mut self, at: Stamp, look: Look) {
+        let Look { status, outcomes, pending, values, ribbons, times, rounds_judged } = look;
+        let moved = at != self.at;
+        (self.at, self.status, self.outcomes, self.pending) = (at, status, outcomes, pending);
+        (self.times, self.rounds_judged) = (times, rounds_judged);
+        self.ribbons.retain(|pick, _| values.contains_key(pick));
+        self.values = values;
+        // While no round comes nothing is to be learnt of how values spread over time.
+        for (pick, ribbon) in ribbons.into_iter().filter(|_| moved) {
+            let all = self.ribbons.entry(pick).or_default();
+            // In a file somebody may look back.
+            if all.back().is_some_and(|last| at.wall_s < last.at.wall_s) {
+                all.clear();
+            }
+            all.push_back(Ribbon { at, ..ribbon });
+            if all.len() > RIBBONS {
+                all.pop_front();
+            }
+        }
+    }
 }
