@@ -185,7 +185,11 @@ impl Bench {
             value: fetch * 1e-6,
             unit: "ms",
         });
-        figures.push(Figure { what: "32 curves x 100k samples: the frame, had egui_plot painted it", value: took * 1e-6, unit: "ms" });
+        figures.push(Figure {
+            what: "32 curves x 100k samples: the frame, had egui_plot painted it",
+            value: took * 1e-6,
+            unit: "ms",
+        });
     }
 
     /// CPU time of a frame off screen, ns: laid out and tessellated.

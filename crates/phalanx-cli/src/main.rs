@@ -6,8 +6,8 @@
 
 mod act;
 mod bench;
-mod diff;
 mod debug;
+mod diff;
 mod doctor;
 mod export;
 mod fail;
