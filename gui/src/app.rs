@@ -90,6 +90,8 @@ pub struct App {
     dialog: Option<SaveDialog>,
     errands: Errands,
     generation: Option<u64>,
+    /// The row that the plots page was told of.
+    meant_row: Option<usize>,
     /// Asked for within this frame, done at its end: by then nothing is borrowed.
     todo: Vec<Choice>,
 }
@@ -119,6 +121,7 @@ impl App {
             dialog: None,
             errands,
             generation: None,
+            meant_row: None,
             todo: Vec::new(),
         };
         if let Some(source) = source {
@@ -250,7 +253,8 @@ impl App {
     /// Bars, banners and the page, over the data of this moment.
     fn show_data(&mut self, ui: &mut Ui) {
         let Some(feed) = self.feed.take() else { return };
-        let mut wants = Wants { looks_hz: 30.0, ..Wants::default() };
+        let around = self.settings.timeline.paused;
+        let mut wants = Wants { looks_hz: 30.0, around, ..Wants::default() };
         let mut actions = Vec::new();
         {
             let view = feed.view();
@@ -295,6 +299,9 @@ impl App {
     ) {
         self.pages.row.row = self.settings.row;
         self.pages.control.row = self.settings.row;
+        if self.meant_row.replace(self.settings.row) != Some(self.settings.row) {
+            self.pages.plots.set_rows(&[self.settings.row]);
+        }
         let mut cx = Context {
             store,
             link,

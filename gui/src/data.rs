@@ -22,10 +22,17 @@ pub use store::{Budgets, Link, Store, Wants};
 pub use time::{Axis, Stamp};
 pub use watch::{Event, EventKind};
 
-use phalanx::{Group, fields::StatusRow, layout::Layout, observer::RowRecord};
+use phalanx::{Group, Outcome, fields::StatusRow, layout::Layout, observer::RowRecord};
 
 /// The status in a record; `None` in one that is not of this layout.
 pub fn status_of(record: &RowRecord, layout: &Layout) -> Option<StatusRow> {
     let bytes = record.group(layout, Group::Status)?.get(..size_of::<StatusRow>())?;
     Some(bytemuck::pod_read_unaligned(bytes))
+}
+
+/// Whether a solve came to an end that has commands and a plan.
+pub fn answered(record: &RowRecord, layout: &Layout) -> bool {
+    status_of(record, layout).is_none_or(|status| {
+        matches!(Outcome::from_code(status.outcome), Outcome::Solved | Outcome::Degraded)
+    })
 }

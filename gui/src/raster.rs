@@ -2,8 +2,8 @@
 //!
 //! What the window's graphics card would show, pixel by pixel and alike on any machine: vertices are snapped to
 //! 1/256 of a pixel and edges are integers, so triangles that share an edge neither overlap nor leave a gap; colours
-//! are blended in gamma space with premultiplied alpha, as egui's shaders do. It is fast enough for pictures and
-//! tests (a full window takes some ten milliseconds), and is not meant for sixty a second.
+//! are blended in gamma space with premultiplied alpha, as egui's shaders do. It is meant
+//! for pictures and tests, not for sixty frames a second.
 
 use egui::{
     ClippedPrimitive, Color32, ColorImage, Context, Pos2, RawInput, Rect, TextureFilter, TextureId,

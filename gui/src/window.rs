@@ -40,6 +40,7 @@ pub fn run(args: &Args) -> Result<(), String> {
         },
     };
     if let Some(path) = &args.screenshot {
+        said.into_iter().for_each(|text| eprintln!("phalanx-gui: {text}"));
         let app = App::new(source, settings, None);
         return screenshot(app, path, args.after);
     }
@@ -112,8 +113,10 @@ fn no_display(why: &str) -> String {
         (Ok(wayland), Err(_)) => format!("WAYLAND_DISPLAY={wayland}"),
         (_, Ok(display)) => format!("DISPLAY={display}"),
     };
+    // Without either the reason is known; the library's words would only name its source files.
+    let why = if shown.starts_with("neither") { String::new() } else { format!(": {why}") };
     format!(
-        "no window can be opened here ({shown}: {why}); `phalanx-gui … --screenshot FILE` takes a picture without a \
+        "no window can be opened here ({shown}{why}); `phalanx-gui … --screenshot FILE` takes a picture without a \
          display, `phalanx top` shows the cluster in the terminal, `ssh -X` brings the window to you, `xvfb-run \
          phalanx-gui …` gives it a display that nobody sees"
     )

@@ -9,6 +9,10 @@ use crate::{
 use egui::{Button, Color32, ComboBox, DragValue, Frame, Margin, Panel, RichText, Role, Sense, Ui, Vec2};
 use phalanx::observer::RoundView;
 
+/// What stands at the right of the top bar takes so much, points.
+const RIGHT_WIDTH: f32 = 390.0;
+/// The row's number with its arrows takes so much, points.
+const ROW_WIDTH: f32 = 200.0;
 /// Rounds of so many seconds count for rates.
 const RATE_NS: u64 = 2_000_000_000;
 
@@ -26,7 +30,10 @@ impl App {
                     }
                 }
                 ui.separator();
-                if let Some(store) = store {
+                // Where room is short, what stands at the right end matters more: the row page has a box of its own.
+                if let Some(store) = store
+                    && ui.available_width() > RIGHT_WIDTH + ROW_WIDTH
+                {
                     self.row_box(ui, store.rows());
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| self.right(ui));
@@ -43,7 +50,19 @@ impl App {
         }
         let (text, colour, glyph) = link_words(link, &self.theme);
         sign(ui, glyph, colour);
-        ui.label(RichText::new(text).color(colour));
+        // A long verdict is not to push the pages off the bar.
+        let room = Vec2::new((ui.available_width() - 800.0).clamp(60.0, 360.0), ui.spacing().interact_size.y);
+        let galley = egui::WidgetText::from(RichText::new(&text).color(colour)).into_galley(
+            ui,
+            Some(egui::TextWrapMode::Truncate),
+            room.x,
+            egui::TextStyle::Body,
+        );
+        let cut = galley.elided;
+        let label = ui.label(galley);
+        if cut {
+            label.on_hover_text(text);
+        }
     }
 
     /// The row's number, with arrows.
@@ -200,7 +219,7 @@ pub(super) fn link_words(link: &Link, theme: &Theme) -> (String, Color32, Glyph)
         Link::Live(_) => ("closing".into(), theme.warning(), Glyph::Clock),
         Link::Stale(s) => (format!("STALE for {s:.1} s"), theme.warning(), Glyph::Clock),
         Link::Gone(_) => ("GONE".into(), theme.bad(), Glyph::Cross),
-        Link::File(verdict) => (format!("file, {verdict}"), theme.accent(), Glyph::Dot),
+        Link::File(verdict) => (verdict.clone(), theme.accent(), Glyph::Dot),
         Link::Refused(_) => ("cannot be shown".into(), theme.bad(), Glyph::Cross),
     }
 }

@@ -104,8 +104,12 @@ pub const COMMANDS: [Line; 27] = [
 /// keyboard; those with a modifier always are.
 pub fn pressed(ctx: &Context, taken: bool) -> Vec<Do> {
     let typing = taken || ctx.text_edit_focused();
+    // What has the focus moves by them: the heat map, a slider.
+    let focused = ctx.memory(|memory| memory.focused().is_some());
     let heard = |shortcut: &KeyboardShortcut| {
-        (!typing || shortcut.modifiers.command || is_function(shortcut.logical_key))
+        let moves = matches!(shortcut.logical_key, Key::ArrowUp | Key::ArrowDown);
+        !(focused && moves && shortcut.modifiers.is_none())
+            && (!typing || shortcut.modifiers.command || is_function(shortcut.logical_key))
             && ctx.input_mut(|i| i.consume_shortcut(shortcut))
     };
     // Longer ones first: a shortcut without modifiers would be heard in one that has them.

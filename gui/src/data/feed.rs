@@ -98,7 +98,7 @@ impl Feed {
     pub fn open_within(path: &Path, budgets: Budgets) -> phalanx_record::Result<Self> {
         let recording = Recording::open(path)?;
         let store = Store::within(recording.cluster(), recording.manifest().clone(), budgets)?;
-        let view = Shared::new(Link::File(format!("{}: reading", path.display())), Some(store));
+        let view = Shared::new(Link::File("reading".into()), Some(store));
         Ok(Self::over(view, move |shared, orders| file::run(recording, shared, orders, budgets)))
     }
 

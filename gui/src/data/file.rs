@@ -394,9 +394,7 @@ impl Reader<'_> {
     fn progress(&self, what: &str, ns: u64) {
         let (first, last) = self.span;
         let share = ns.saturating_sub(first) as f64 / last.saturating_sub(first).max(1) as f64;
-        let name = self.recording.path().display();
-        self.shared.lock().link =
-            Link::File(format!("{name}: {what}, {:.0} %", 100.0 * share.clamp(0.0, 1.0)));
+        self.shared.lock().link = Link::File(format!("{what}, {:.0} %", 100.0 * share.clamp(0.0, 1.0)));
     }
 
     fn say_verdict(&self) {
@@ -404,7 +402,7 @@ impl Reader<'_> {
             Kind::Recording => "a recording",
             Kind::Dump => "a dump",
         };
-        let mut text = format!("{}: {kind}, {}", self.recording.path().display(), self.recording.verdict());
+        let mut text = format!("{kind}, {}", self.recording.verdict());
         if self.thinned > 1 {
             text += &format!("; of long curves the least and greatest of every {} answers", self.thinned);
         }

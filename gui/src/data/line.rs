@@ -1,6 +1,6 @@
 //! A curve that is wanted: where its numbers lie in a record, what is made of them, and what came of it so far.
 
-use super::{Channel, Curve, Operation, Series, time::Stamp};
+use super::{Channel, Curve, Operation, Series, answered, time::Stamp};
 use phalanx::{
     Dtype, Error, Group, Result,
     layout::{Layout, Manifest},
@@ -240,7 +240,11 @@ impl Source {
         Ok(Self { row, group, offset, dtype: field.dtype })
     }
 
+    /// Its value in an answer. A row that failed answered nothing: the zeros in its place are no commands and no plan.
     fn read(&self, layout: &Layout, record: &RowRecord) -> f64 {
+        if matches!(self.group, Group::Cmd | Group::Prediction) && !answered(record, layout) {
+            return f64::NAN;
+        }
         let bytes = record.group(layout, self.group).and_then(|row| row.get(self.offset..));
         bytes.filter(|b| b.len() >= self.dtype.size()).map_or(f64::NAN, |bytes| self.dtype.read_f64(bytes))
     }

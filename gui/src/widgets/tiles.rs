@@ -44,7 +44,12 @@ impl Tiles {
             tile.x * tile.y * if round(columns) { 1.15 } else { 1.0 }
         };
         let most = longest.min(1024);
-        let columns = (1..=most).max_by(|a, b| worth(*a).total_cmp(&worth(*b)).then(b.cmp(a))).unwrap_or(1);
+        // Of those as large, lines that are full; then the widest, which leaves the least room at the side.
+        let full = |columns: usize| longest.is_multiple_of(columns);
+        let better = |a: &usize, b: &usize| {
+            worth(*a).total_cmp(&worth(*b)).then(full(*a).cmp(&full(*b))).then(a.cmp(b))
+        };
+        let columns = (1..=most).max_by(better).unwrap_or(1);
         let tile = fit(columns);
         let (mut first, mut top) = (0, area.min.y);
         let groups = lengths

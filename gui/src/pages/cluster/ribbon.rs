@@ -2,7 +2,7 @@
 
 use super::map::Shown;
 use crate::{
-    data::{Axis, Pick, Ribbon},
+    data::{Axis, Link, Pick, Ribbon},
     pages::{Action, Context},
     widgets::{Chart, Extent, Look, Style, chart, picker, text},
 };
@@ -23,6 +23,8 @@ pub struct RibbonView {
 impl RibbonView {
     /// Draws it, as high as there is room.
     pub fn show(&mut self, ui: &mut Ui, cx: &mut Context<'_>, map: &Shown) {
+        // A panel shrinks to what is in it: while there is nothing to draw it is to keep its height.
+        ui.set_min_height(ui.available_height());
         let schema = &cx.store.manifest.schema;
         self.field = self.field.take().filter(|pick| pick.find(schema).is_ok());
         let pick = self.field.clone().unwrap_or_else(|| match map {
@@ -56,7 +58,13 @@ impl RibbonView {
             }
         });
         if ribbons.is_empty() {
-            ui.weak(format!("{name} of all rows is followed from now on; its spread appears here."));
+            ui.weak(match cx.link {
+                Link::File(_) => format!(
+                    "The spread of {name} over time is gathered of running clusters only; drag it from the list of \
+                     the plots page to see the rows of a file beside each other."
+                ),
+                _ => format!("{name} of all rows is followed from now on; its spread appears here."),
+            });
             return;
         }
         let look = Look::of(cx.timeline, cx.store.now, 0.0);

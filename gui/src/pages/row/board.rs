@@ -58,7 +58,7 @@ pub fn rulers(ui: &mut Ui, cx: &mut Context<'_>, scene: &Scene, columns: usize) 
     // As far in as the charts of a section are.
     let indent = ui.spacing().indent;
     ui.horizontal(|ui| {
-        ui.add_space(indent - ui.spacing().item_spacing.x);
+        ui.add_space(indent);
         ui.vertical(|ui| {
             for _ in 0..columns {
                 let response = board.cell(ui, |ui| chart::ruler(ui, &scene.look, cx.timeline));

@@ -2,6 +2,7 @@
 
 use super::{freeze_at, scene::Scene};
 use crate::{
+    data::Link,
     pages::{
         Action, Context,
         cluster::{chip, cores, cores_of},
@@ -67,7 +68,9 @@ pub fn show(ui: &mut Ui, cx: &mut Context<'_>, scene: &Scene, row: &mut usize) {
         if number("overridden") > 0.0 {
             ui.colored_label(ui.visuals().warn_fg_color, "refs overridden by an operator");
         }
-        if ui.button("Save dump").on_hover_text("Save the last rounds of this row to a file").clicked() {
+        if !matches!(cx.link, Link::File(_))
+            && ui.button("Save dump").on_hover_text("Save the last rounds of this row to a file").clicked()
+        {
             cx.actions.push(Action::SaveDump(scene.row));
         }
     });
@@ -150,6 +153,7 @@ pub fn scrub(ui: &mut Ui, cx: &mut Context<'_>, scene: &Scene, back: &mut Back) 
     let last = cx.store.now.on(axis);
     ui.horizontal(|ui| {
         let frozen = cx.timeline.paused.is_some();
+        let file = matches!(cx.link, Link::File(_));
         if ui.button("Earlier").on_hover_text("The plan before (comma)").clicked() {
             step(cx, scene.row, -1);
         }
@@ -160,7 +164,11 @@ pub fn scrub(ui: &mut Ui, cx: &mut Context<'_>, scene: &Scene, back: &mut Back) 
         {
             step(cx, scene.row, 1);
         }
-        if ui.add_enabled(frozen, egui::Button::new("Live")).on_hover_text("Back to now (Home)").clicked() {
+        if ui
+            .add_enabled(frozen, egui::Button::new(if file { "End" } else { "Live" }))
+            .on_hover_text("Back to now (Home)")
+            .clicked()
+        {
             cx.timeline.paused = None;
         }
         let named = |back: Back| match back {
@@ -182,7 +190,11 @@ pub fn scrub(ui: &mut Ui, cx: &mut Context<'_>, scene: &Scene, back: &mut Back) 
             crate::data::Axis::Rounds => format!("round {}", scene.look.now),
             _ => format!("{:.3} s, round {}", scene.look.now, scene.at.round),
         };
-        let words = if frozen { format!("frozen at {when}") } else { format!("live, {when}") };
+        let words = match (frozen, file) {
+            (true, _) => format!("frozen at {when}"),
+            (false, true) => format!("at the end, {when}"),
+            (false, false) => format!("live, {when}"),
+        };
         let color = if frozen { ui.visuals().warn_fg_color } else { ui.visuals().weak_text_color() };
         ui.colored_label(color, words);
         let (rect, response) =

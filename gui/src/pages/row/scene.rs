@@ -2,7 +2,7 @@
 
 use super::freeze;
 use crate::{
-    data::{Axis, Curve, Pick, Stamp},
+    data::{Axis, Curve, Pick, Stamp, answered},
     pages::Context,
     widgets::{Canvas, Chart, Extent, Look, Style},
 };
@@ -10,6 +10,8 @@ use egui::{Color32, Ui};
 use phalanx::{Group, observer::RowRecord};
 use std::sync::Arc;
 
+/// So many answers are looked through for one with a plan.
+const PATIENCE: usize = 10_000;
 /// Height of a chart.
 pub const HEIGHT: f32 = 104.0;
 
@@ -21,6 +23,8 @@ pub struct Scene {
     pub look: Look,
     /// Its last answer then.
     pub record: Option<Arc<RowRecord>>,
+    /// The last one that has a plan: not that of a solve that failed.
+    pub planned: Option<Arc<RowRecord>>,
     /// When that was.
     pub at: Stamp,
     /// Where the nodes of its plan lie on the time axis; empty without one.
@@ -93,15 +97,19 @@ impl Scene {
         let axis = cx.timeline.axis;
         let now = cx.timeline.now(cx.store.now).on(axis);
         let record = cx.store.record_at(row, axis, now).cloned();
-        let at = record.as_ref().map_or(cx.store.now, |record| cx.store.stamp(record.round));
+        let at_or_before = |at: Stamp| at.on(axis) <= now;
+        let planned = cx.store.moments(row).rev().filter(|(at, _)| at_or_before(*at)).take(PATIENCE);
+        let planned = planned.map(|(_, record)| record).find(|record| answered(record, &cx.store.layout));
+        let planned = planned.cloned().or_else(|| record.clone());
+        let at = planned.as_ref().map_or(cx.store.now, |record| cx.store.stamp(record.round));
         let scale = per_second(cx, axis);
-        let times = record.as_ref().map_or_else(Vec::new, |record| node_times(cx, record));
+        let times = planned.as_ref().map_or_else(Vec::new, |record| node_times(cx, record));
         let nodes: Vec<f64> = times.iter().map(|time| at.on(axis) + time * scale).collect();
         let end = nodes.last().copied().unwrap_or(now);
         let look = Look::of(cx.timeline, cx.store.now, (end - now).max(0.0));
         let length = nodes.last().zip(nodes.first()).map_or(0.0, |(last, first)| last - first);
         let look = look.with_history(cx.timeline, plans_back.unwrap_or(0.0) * length);
-        Self { row, look, record, at, nodes }
+        Self { row, look, record, planned, at, nodes }
     }
 
     /// Does the controller publish plans?
@@ -109,9 +117,10 @@ impl Scene {
         !self.nodes.is_empty()
     }
 
-    /// Values of the moment's answer.
+    /// Values of the moment's answer; of the plan, those of the last one there was.
     pub fn values(&self, cx: &Context<'_>, group: Group, field: &str) -> Option<Vec<f64>> {
-        cx.store.values(self.record.as_ref()?, group, field)
+        let of = if group == Group::Prediction { &self.planned } else { &self.record };
+        cx.store.values(of.as_ref()?, group, field)
     }
 
     /// Does anything of the root move? A pendulum on a rail has none.
