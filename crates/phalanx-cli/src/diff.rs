@@ -74,7 +74,11 @@ pub fn run(args: &Args, out: &mut Out) -> Done {
     } else {
         show(args, [&a, &b], &found, out)?;
     }
-    Ok(if found.is_same() { ExitCode::SUCCESS } else { ExitCode::from(Code::Failed as u8) })
+    Ok(match found.pairs {
+        0 => ExitCode::from(Code::Usage as u8),
+        _ if found.is_same() => ExitCode::SUCCESS,
+        _ => ExitCode::from(Code::Failed as u8),
+    })
 }
 
 fn show(args: &Args, files: [&Recording; 2], found: &Difference, out: &mut Out) -> Result<(), Failure> {
@@ -113,8 +117,12 @@ fn verdict(found: &Difference, out: &mut Out) -> Result<(), Failure> {
     match differ {
         _ if found.pairs == 0 => {
             let other = if found.align == Align::Serial { "round" } else { "serial" };
-            let red = out.paint(Colour::Red, format_args!("{:<9}", "differs"));
-            writeln!(out, "{red} no answers lie side by side, by {}; try --align {other}", found.align)?;
+            let remedy = match ["A", "B"].iter().zip(&found.sides).find(|(_, side)| side.rounds.is_none()) {
+                Some((name, _)) => format!("{name} has none"),
+                None => format!("try --align {other}"),
+            };
+            let red = out.paint(Colour::Red, format_args!("{:<9}", "nothing"));
+            writeln!(out, "{red} no answers lie side by side, by {}; {remedy}", found.align)?;
         }
         0 => {
             let same = out.paint(Colour::Green, format_args!("{:<9}", "same"));

@@ -2,8 +2,8 @@
 
 use crate::{
     fail::{Done, Failure},
-    look::parse_rows,
     out::{Colour, Out, counted, remark},
+    replay,
 };
 use phalanx_record::{Export, Format, Recording, Select, Verdict};
 use serde_json::json;
@@ -46,11 +46,7 @@ pub struct Args {
 
 pub fn run(args: Args, out: &mut Out) -> Done {
     let recording = Recording::open(&args.file)?;
-    let rows = args.row.as_ref().map(|text| parse_rows(text, recording.cluster_manifest().config.rows));
-    let rows = rows.transpose()?;
-    if let Some(row) = rows.iter().flatten().find(|row| recording.rows().binary_search(row).is_err()) {
-        return Err(Failure::usage(format_args!("row {row} was not recorded in {}", args.file.display())));
-    }
+    let rows = replay::rows(args.row.as_deref().unwrap_or("all"), &recording)?;
     let begin = recording.span_ns().map_or(0, |(first, _)| first);
     let time = |seconds: Option<f64>| match seconds {
         Some(s) if !(0.0..=1e9).contains(&s) => {
@@ -74,6 +70,14 @@ pub fn run(args: Args, out: &mut Out) -> Done {
         let target = if stdout { PathBuf::from("/dev/stdout") } else { target };
         let tables = export.write(&recording, format, &target)?;
         written.extend(tables.into_iter().filter(|_| !stdout));
+    }
+    if written.iter().all(|table| table.rows == 0) && !written.is_empty() {
+        let length =
+            recording.span_ns().map_or(0.0, |(first, last)| last.saturating_sub(first) as f64 * 1e-9);
+        let what = format!("{} lasts {length:.3} s", args.file.display());
+        remark(format_args!(
+            "note: the tables are empty: {what}; are --row, --from and --to as you mean them?"
+        ));
     }
     if out.json {
         out.value(&json!({

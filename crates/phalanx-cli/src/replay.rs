@@ -8,7 +8,7 @@ pub use show::{fields, figures, incomplete, more};
 
 use crate::{
     fail::{Code, Done, Failure},
-    look::parse_rows,
+    look::parse_ranges,
     out::Out,
     serve::{controllers, settings},
 };
@@ -112,13 +112,13 @@ pub fn rows(text: &str, file: &Recording) -> Result<Option<Vec<usize>>, Failure>
         return Ok(None);
     }
     let have = file.rows();
-    let chosen = parse_rows(text, usize::MAX)?;
-    match chosen.iter().find(|row| !have.contains(row)) {
+    let chosen = || parse_ranges(text).map(|ranges| ranges.into_iter().flatten());
+    match chosen()?.find(|row| !have.contains(row)) {
         Some(row) => {
             let path = file.cluster();
             Err(Failure::usage(format_args!("the file of {path} has no row {row}; it has {}", listed(have))))
         }
-        None => Ok(Some(chosen)),
+        None => Ok(Some(chosen()?.collect())),
     }
 }
 

@@ -6,7 +6,11 @@ use common::{Served, command, end_of, finish, kill, phalanx, until};
 use nix::sys::signal::Signal;
 use phalanx::{ClusterClient, Rows};
 use phalanx_record::{EventKind, Recording, Select, Verdict};
-use std::{fs, path::Path, process::Child};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Child,
+};
 
 /// A recorder that has begun.
 fn record(served: &Served, file: &Path, args: &[&str]) -> Child {
@@ -53,9 +57,21 @@ fn a_cluster_is_recorded_and_exported() {
     let parquet = folder.path().join("run.parquet");
     let ran = phalanx(&["export", path, "--parquet", parquet.to_str().unwrap(), "--json"]).ok().json();
     assert_eq!(ran["tables"][0]["rows"], 24);
-    phalanx(&["export", path, "--csv", "-", "--row", "1"]).failed(2, &["row 1 was not recorded"]);
+    phalanx(&["export", path, "--csv", "-", "--row", "1"]).failed(2, &["no row 1"]);
     phalanx(&["export", path, "--csv", "-", "--field", "legs"]).failed(2, &["legs"]);
     phalanx(&["export", path]).failed(2, &["--csv"]);
+    phalanx(&["export", path, "--csv", path]).failed(2, &["the recording itself"]);
+    phalanx(&["export", path, "--csv", parquet.to_str().unwrap()]).failed(2, &[".csv, not .parquet"]);
+    assert_eq!(Recording::open(&file).unwrap().verdict(), &Verdict::Clean);
+
+    // A shell's `>>`: behind what is there already, in the same file.
+    let shell = folder.path().join("shell.csv");
+    fs::write(&shell, "mine\n").unwrap();
+    let into = File::options().append(true).open(&shell).unwrap();
+    let mut export = command(&["export", path, "--csv", "-", "--field", "cost", "--row", "all"]);
+    assert!(export.stdout(into).status().unwrap().success());
+    let text = fs::read_to_string(&shell).unwrap();
+    assert!(text.starts_with("mine\nrow,round") && text.lines().count() == 1 + 1 + 24, "{text}");
     phalanx(&["export", tables.join("cmd.csv").to_str().unwrap(), "--csv", "-"]).failed(2, &["neither"]);
 }
 
@@ -66,9 +82,11 @@ fn however_a_recording_ends_the_file_says_it() {
     let mut client = served.client();
     let file = |name: &str| folder.path().join(name);
 
-    // Ctrl-C ends it cleanly.
+    // Ctrl-C ends it cleanly; nobody takes its file from it.
     let recorder = record(&served, &file("stopped"), &[]);
     client.solve(Rows::All).unwrap();
+    phalanx(&["record", &served.name, file("stopped").to_str().unwrap(), "--force"])
+        .failed(2, &["another recorder"]);
     kill(recorder.id(), Signal::SIGINT);
     let ran = finish(recorder, &["record"]).ok().json();
     assert_eq!(ran["recording"]["end"]["why"], "stopped");

@@ -107,6 +107,7 @@ struct OnTerminal {
     keys: File,
     /// Kept, to see what is left of its settings.
     terminal: OwnedFd,
+    hung_up: Arc<AtomicBool>,
     before: Termios,
     screen: Arc<Mutex<Vec<u8>>>,
 }
@@ -116,19 +117,26 @@ impl OnTerminal {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
         let before = tcgetattr(&pty.slave).unwrap();
+        // A duplicate that the child does not inherit: it would keep its own terminal from hanging up.
+        let master = pty.master.try_clone().unwrap();
+        drop(pty.master);
         let mut command = command(args);
         let end = || pty.slave.try_clone().unwrap();
         command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color");
         let child = command.spawn().unwrap();
-        let (keys, screen) = (File::from(pty.master), Arc::new(Mutex::new(Vec::new())));
+        let (keys, screen) = (File::from(master), Arc::new(Mutex::new(Vec::new())));
         let (mut from, into) = (keys.try_clone().unwrap(), screen.clone());
+        let hung_up = Arc::new(AtomicBool::new(false));
+        let hang_up = hung_up.clone();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(n @ 1..) = from.read(&mut bytes) {
+            while let Ok(n @ 1..) = from.read(&mut bytes)
+                && !hang_up.load(Ordering::Relaxed)
+            {
                 into.lock().unwrap().extend(&bytes[..n]);
             }
         });
-        Self { child, keys, terminal: pty.slave, before, screen }
+        Self { child, keys, terminal: pty.slave, hung_up, before, screen }
     }
 
     fn shows(&self, text: &str) -> bool {
@@ -137,6 +145,14 @@ impl OnTerminal {
 
     fn press(&mut self, keys: &[u8]) {
         self.keys.write_all(keys).unwrap();
+    }
+
+    /// The connection is lost: no signal comes, but nobody is at the other end any more.
+    fn hangs_up(mut self) {
+        self.hung_up.store(true, Ordering::Relaxed);
+        self.press(b"j");
+        drop(self.keys);
+        assert_eq!(end_of(&mut self.child), Some(0));
     }
 
     /// It has ended well, and the terminal is as it was.
@@ -176,6 +192,7 @@ fn the_terminal_is_given_back_however_it_ends() {
         signal::kill(Pid::from_raw(top.child.id() as i32), signal).unwrap();
         top.ended();
     }
+    start().hangs_up();
 }
 
 #[test]

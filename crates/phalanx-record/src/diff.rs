@@ -165,9 +165,10 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Nothing differs in what was compared, and all has its counterpart.
+    /// Something was compared, nothing of it differs, and all has its counterpart.
     pub fn is_same(&self) -> bool {
-        self.same == self.pairs
+        self.pairs > 0
+            && self.same == self.pairs
             && self.sides.iter().all(|side| side.alone == 0)
             && self.rows_alone.iter().all(String::is_empty)
             && self.schema.is_empty()

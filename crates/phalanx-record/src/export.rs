@@ -96,6 +96,7 @@ impl Export {
     pub fn write(&self, recording: &Recording, format: Format, target: &Path) -> Result<Vec<Written>> {
         let chosen = self.chosen(recording)?;
         if !is_folder(target) {
+            check_target(recording, format, target)?;
             let columns = chosen.into_iter().flat_map(|(_, columns)| columns).collect();
             let out = Out::create(recording, format, target.into(), columns)?;
             return self.write_answers(recording, vec![out]);
@@ -226,6 +227,26 @@ fn not_recorded(recording: &Recording, name: &str) -> Error {
         recording.path().display(),
         has.join(", ")
     ))
+}
+
+/// Not the recording itself, and no name that says something else than what will be in it.
+fn check_target(recording: &Recording, format: Format, target: &Path) -> Result<()> {
+    let path = target.display();
+    let real = |path: &Path| path.canonicalize().ok();
+    if real(target).is_some_and(|real_target| real(recording.path()) == Some(real_target)) {
+        return Err(Error::Misuse(format!("{path} is the recording itself: give its tables another name")));
+    }
+    let other = ["csv", "parquet", "mcap", "json", "gz", "zst", "zip"].into_iter();
+    let mut other = other.filter(|extension| *extension != format.extension());
+    match other
+        .find(|other| target.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(other)))
+    {
+        Some(other) => Err(Error::Misuse(format!(
+            "{path}: what is written is .{}, not .{other}: name it so",
+            format.extension()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A folder, or what is to become one: a name without an extension.

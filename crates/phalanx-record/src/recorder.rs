@@ -305,7 +305,7 @@ struct Follow<'a> {
     /// The serial that comes next, per row of the cluster; `None` before its first answer.
     next: Vec<Option<u64>>,
     watch: Watch,
-    /// The last round when it began, and the last that was written.
+    /// The last round when it began, to which no answers are written, and the last that was written.
     first_round: u64,
     last_round: u64,
     began: Instant,
@@ -331,8 +331,11 @@ impl<'a> Follow<'a> {
         let Ok(mut follower) = self.observer.follow(self.rows.iter().copied()) else { return };
         for &row in &self.rows {
             let newest = self.observer.latest(row).ok().flatten();
-            self.next[row] = Some(newest.map_or(0, |record| record.serial + 1));
+            self.next[row] = Some(newest.as_ref().map_or(0, |record| record.serial + 1));
+            // A round that rows have answered already is not in the file, though it be noted only now.
+            self.first_round = self.first_round.max(newest.map_or(0, |record| record.round));
         }
+        self.last_round = self.first_round;
         self.watch.note(EventKind::Started, self.first_round, "the recording began".into());
         let _ = ready.send(());
         let (mut wait, mut looked) = (LOOKS.0, Instant::now());
@@ -389,7 +392,7 @@ impl<'a> Follow<'a> {
         // Rounds first: an answer whose round is noted later has its round in a later batch, never the other way round.
         self.take_rounds(&mut batch);
         let Self { observer, options, shared, next, watch, first_round, .. } = self;
-        let last = options.rounds.map(|n| first_round.saturating_add(n));
+        let (first, last) = (*first_round, options.rounds.map(|n| first_round.saturating_add(n)));
         let (mut missed, mut most, mut of_row) = (Vec::new(), 0, (usize::MAX, 0));
         follower.poll(|record| {
             of_row = if of_row.0 == record.row { (record.row, of_row.1 + 1) } else { (record.row, 1) };
@@ -399,7 +402,7 @@ impl<'a> Follow<'a> {
             if gap > 0 {
                 missed.push((record.row, gap));
             }
-            if last.is_some_and(|last| record.round > last) {
+            if record.round <= first || last.is_some_and(|last| record.round > last) {
                 return;
             }
             let posted = watch.record(observer, record);
@@ -518,17 +521,21 @@ fn write(
 
 /// Writes a batch; false when the budget is reached.
 fn put(sink: &mut Sink, from: &Layout, batch: &Batch, shared: &Shared, budget: u64) -> Result<bool> {
-    let room = |sink: &Sink| sink.bytes_at_end() + sink.bytes_per_answer() <= budget;
-    // What is to be written at last is always little; it was set aside.
+    // What is to be written at last is always little; it was set aside. What is still open counts uncompressed: before it
+    // is too much, it is written, and takes less.
+    let room = |sink: &mut Sink| {
+        let fits = |sink: &Sink| sink.bytes_at_end() + sink.bytes_per_answer() <= budget;
+        Ok::<_, Error>(fits(sink) || (sink.flush().map(|()| fits(sink)))?)
+    };
     for view in &batch.rounds {
-        if !room(sink) {
+        if !room(sink)? {
             return Ok(false);
         }
         sink.round(view)?;
         shared.rounds.fetch_add(1, Relaxed);
     }
     for (_, record) in &batch.records {
-        if !room(sink) {
+        if !room(sink)? {
             return Ok(false);
         }
         sink.record(from, record)?;
@@ -538,7 +545,7 @@ fn put(sink: &mut Sink, from: &Layout, batch: &Batch, shared: &Shared, budget: u
         }
     }
     for event in &batch.events {
-        if !room(sink) {
+        if !room(sink)? {
             return Ok(false);
         }
         sink.event(event)?;

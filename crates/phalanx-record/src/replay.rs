@@ -72,6 +72,14 @@ pub enum ReplayError {
         /// Those there are.
         have: String,
     },
+    /// The file has no answers of the row.
+    #[error(
+        "the file has no answers of row {row}: nothing was solved while it was recorded, or the file was cut"
+    )]
+    NoAnswers {
+        /// The row.
+        row: usize,
+    },
     /// A recorded input is not of the build that is to answer it.
     #[error(
         "this build of {controller} is given {field} of another kind than in the file ({difference}): replay it with a \
@@ -374,8 +382,12 @@ impl Replay {
             let round = record.round;
             range = Some((range.map_or(round, |(first, _)| first), round));
         }
-        let have = range.map_or("no answers".into(), |(first, last)| format!("rounds {first} to {last}"));
-        Ok(ReplayError::NoRound { round: self.until.unwrap_or(0), row, have })
+        Ok(match (range, self.until) {
+            (Some((first, last)), Some(round)) => {
+                ReplayError::NoRound { round, row, have: format!("rounds {first} to {last}") }
+            }
+            _ => ReplayError::NoAnswers { row },
+        })
     }
 }
 

@@ -17,8 +17,9 @@ use phalanx::{
 };
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, BufWriter, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -101,14 +102,24 @@ impl Sink {
         let mut open = File::options();
         open.write(true);
         if overwrite {
-            open.create(true).truncate(true)
+            open.create(true)
         } else {
             open.create_new(true)
         };
         let file = open.open(path).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists if path.is_dir() => failed(io::ErrorKind::IsADirectory.into()),
             io::ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
             _ => failed(source),
         })?;
+        // A recorder's for as long as it lives. Where files cannot be locked, or it is none, nobody is kept away.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            let path = path.display();
+            let why = format!("{path} is being written by another recorder: give another name");
+            return Err(Error::Misuse(why));
+        }
+        if file.metadata().is_ok_and(|m| m.is_file()) {
+            file.set_len(0).map_err(failed)?;
+        }
         let bytes = Arc::new(AtomicU64::new(0));
         let file = Counted { file: BufWriter::new(file), bytes: bytes.clone() };
         let options = WriteOptions::new()
@@ -254,8 +265,22 @@ impl Sink {
         let file = self.mcap.into_inner().into_inner().file;
         ended
             .map_err(io_error)
-            .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all())
+            .and_then(|()| settle(&file.into_inner().map_err(io::IntoInnerError::into_error)?, &self.path))
             .map_err(|source| Error::File { op: "write", path: self.path, source })
+    }
+}
+
+/// Has the file outlive a loss of power; an error where it is not under its name any more.
+fn settle(file: &File, path: &Path) -> io::Result<()> {
+    let ours = file.metadata()?;
+    if !ours.is_file() {
+        // A pipe or a device has nothing to be synced.
+        return Ok(());
+    }
+    file.sync_all()?;
+    match path.metadata() {
+        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+        _ => Err(io::Error::other("its file was removed or replaced meanwhile")),
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{self, BufWriter, Write},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -201,10 +202,17 @@ struct Target {
 
 impl Target {
     fn create(path: &Path) -> io::Result<(Self, File)> {
+        // By its name it would be opened anew: a file that it leads to would be written from its beginning, or replaced.
+        if path == Path::new("/dev/stdout") {
+            let file = io::stdout().as_fd().try_clone_to_owned()?.into();
+            return Ok((Self { path: path.into(), part: None }, file));
+        }
         if path.metadata().is_ok_and(|m| !m.is_file()) {
             let file = File::options().write(true).open(path)?;
             return Ok((Self { path: path.into(), part: None }, file));
         }
+        // What a link leads to is replaced, never the link.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.into());
         let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
@@ -438,6 +446,14 @@ mod tests {
         assert!(!path.exists());
         drop(writer);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+
+        // Through a link: the file is another, the link is not.
+        let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        table().write_csv(&link).unwrap();
+        assert!(link.is_symlink() && fs::read_to_string(&file).unwrap().starts_with("state.joint_q"));
+        let _ = (fs::remove_file(&link), fs::remove_file(&file));
         let mut odd = table();
         odd.columns[1].values.clear();
         let error = odd.write_csv(&path).unwrap_err().to_string();

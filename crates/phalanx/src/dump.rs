@@ -302,12 +302,19 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// Writes beside the file, then renames, so that nobody ever sees half of it. What is no regular file (a pipe,
-/// `/dev/stdout`) is written to as it is: a rename would replace the device itself.
+/// Writes beside the file, then renames, so that nobody ever sees half of it. What is no regular file (a pipe, a
+/// terminal) is written to as it is: a rename would replace the device itself. What a link leads to is replaced, never
+/// the link.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // By its name it would be opened anew: a file that it leads to would be written from its beginning, or replaced.
+    if path == Path::new("/dev/stdout") {
+        let mut stdout = io::stdout().lock();
+        return stdout.write_all(bytes).and_then(|()| stdout.flush());
+    }
     if path.metadata().is_ok_and(|m| !m.is_file()) {
         return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
+    let path = &path.canonicalize().unwrap_or_else(|_| path.into());
     let file = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let mut name = std::ffi::OsString::from(".");
     name.push(file);
