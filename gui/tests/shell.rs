@@ -181,7 +181,7 @@ fn nothing_is_ordered_until_armed() {
     }
     assert_eq!((observer.operator(), observer.hold(), observer.deactivated_rows()), (None, None, 0));
 
-    window.get_by_label("Armed").click();
+    window.get_by_label("Arm").click();
     until(&mut window, "armed", |w| w.state().armed());
     assert!(observer.operator().is_some());
     window.get_by_label("▮▮ Hold").click();
@@ -225,7 +225,7 @@ fn keys_drive_while_held_and_only_with_the_focus() {
     };
     let app = App::with_controls(feed, &name, Settings { page: Tab::Control, ..settings(Theme::dark()) });
     let mut window = window(SIZE, Theme::dark(), app);
-    window.get_by_label("Armed").click();
+    window.get_by_label("Arm").click();
     until(&mut window, "armed", |w| w.state().armed());
     window.key_down(Key::W);
     window.run_steps(3);
@@ -268,7 +268,7 @@ fn sliders_override_only_what_was_touched() {
     let (feed, mut cluster, mut client) = herd.feed();
     let app = App::with_controls(feed, &name, Settings { page: Tab::Control, ..settings(Theme::dark()) });
     let mut window = window(SIZE, Theme::dark(), app);
-    window.get_by_label("Armed").click();
+    window.get_by_label("Arm").click();
     until(&mut window, "armed", |w| w.state().armed());
     window.get_by_role_and_label(Role::Slider, "gait").click();
     until(&mut window, "one field", |w| w.query_by_label("▲ 1 overridden").is_some());
@@ -291,7 +291,7 @@ fn a_cluster_that_goes_disarms() {
     let (feed, cluster, client) = herd.feed();
     let app = App::with_controls(feed, &name, Settings { page: Tab::Control, ..settings(Theme::dark()) });
     let mut window = window(SIZE, Theme::dark(), app);
-    window.get_by_label("Armed").click();
+    window.get_by_label("Arm").click();
     until(&mut window, "armed", |w| w.state().armed());
     drop((client, cluster));
     until(&mut window, "disarmed", |w| !w.state().armed());

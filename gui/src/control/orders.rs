@@ -41,7 +41,7 @@ impl ControlPage {
                 ui.set_min_width(ui.available_width());
                 ui.horizontal(|ui| {
                     let mut on = desk.armed != Armed::No;
-                    let text = RichText::new("Armed").strong();
+                    let text = RichText::new(if on { "Armed" } else { "Arm" }).strong();
                     if ui.toggle_value(&mut on, text).on_hover_text("R").clicked() {
                         self.toggle_arm();
                     }
