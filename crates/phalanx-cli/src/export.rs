@@ -12,7 +12,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 /// Makes tables of a recording or a dump
 ///
 /// One row per answer: row, round, simulated and wall time, then a column for every element of every field, such
-/// as state.joint_q[FL_hip]. Units are in the header of CSV (in parentheses), and in the metadata of Parquet (key
+/// as `state.joint_q[FL_hip]`. Units are in the header of CSV (in parentheses), and in the metadata of Parquet (key
 /// `units`). A FILE gets one table with everything; a folder (a name without extension) gets one per structure,
 /// and the rounds and events beside them.
 #[derive(clap::Args)]

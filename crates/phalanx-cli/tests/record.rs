@@ -21,6 +21,15 @@ fn record(served: &Served, file: &Path, args: &[&str]) -> Child {
     child
 }
 
+/// Rounds until some are in the file: from then on at the latest it follows.
+fn grows(client: &mut ClusterClient, file: &Path) {
+    let begun = fs::metadata(file).unwrap().len();
+    assert!(until(|| {
+        client.solve(Rows::All).unwrap();
+        fs::metadata(file).unwrap().len() > begun
+    }));
+}
+
 fn rounds(client: &mut ClusterClient, recorder: &mut Child) {
     assert!(until(|| {
         client.solve(Rows::All).unwrap();
@@ -101,11 +110,7 @@ fn however_a_recording_ends_the_file_says_it() {
 
     // Killed in the middle, what it wrote can be read.
     let mut recorder = record(&served, &file("killed"), &[]);
-    let begun = fs::metadata(file("killed")).unwrap().len();
-    assert!(until(|| {
-        client.solve(Rows::All).unwrap();
-        fs::metadata(file("killed")).unwrap().len() > begun
-    }));
+    grows(&mut client, &file("killed"));
     kill(recorder.id(), Signal::SIGKILL);
     assert_eq!(end_of(&mut recorder), Some(-9));
     let recording = Recording::open(file("killed")).unwrap();
@@ -117,7 +122,7 @@ fn however_a_recording_ends_the_file_says_it() {
 
     // A worker's death is told; the server's ends it.
     let recorder = record(&served, &file("died"), &[]);
-    client.solve(Rows::All).unwrap();
+    grows(&mut client, &file("died"));
     kill(served.workers()[1].pid, Signal::SIGKILL);
     served.event("back");
     client.solve(Rows::All).unwrap();
