@@ -32,7 +32,5 @@ pub fn status_of(record: &RowRecord, layout: &Layout) -> Option<StatusRow> {
 
 /// Whether a solve came to an end that has commands and a plan.
 pub fn answered(record: &RowRecord, layout: &Layout) -> bool {
-    status_of(record, layout).is_none_or(|status| {
-        matches!(Outcome::from_code(status.outcome), Outcome::Solved | Outcome::Degraded)
-    })
+    status_of(record, layout).is_none_or(|status| Outcome::from_code(status.outcome) != Outcome::Failed)
 }
