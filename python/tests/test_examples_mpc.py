@@ -326,7 +326,7 @@ def test_the_examples_run_as_scripts(script: str) -> None:
 
 def test_a_worker_killed_in_the_demo_comes_back(tmp_path: Path) -> None:
     plot = tmp_path / "cartpole.png"
-    options = ["--rows", "4", "--seconds", "8", "--kill", "--json", "--plot", str(plot)]
+    options = ["--rows", "4", "--seconds", "20", "--kill", "--json", "--plot", str(plot)]
     command = [sys.executable, str(EXAMPLES / "cartpole_demo.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
