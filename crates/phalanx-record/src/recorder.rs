@@ -233,7 +233,7 @@ impl Recorder {
     pub fn start(observer: Observer, path: impl AsRef<Path>, options: &RecordOptions) -> Result<Self> {
         let path = path.as_ref();
         let about = options.about(&observer)?;
-        let (rows, from) = (about.rows.clone(), Layout::new(observer.manifest())?);
+        let (rows, from) = (about.rows.clone(), observer.layout().clone());
         let sink = Sink::create(path, about, options.overwrite)?;
         let least = sink.bytes_at_end() + sink.bytes_per_answer();
         if least > options.budget_bytes {

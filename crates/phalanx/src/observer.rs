@@ -1,5 +1,13 @@
 //! Looking on: read-only, at any time, without slowing a round.
 
+mod follow;
+mod record;
+mod round;
+
+pub use follow::Follower;
+pub use record::RowRecord;
+pub use round::RoundView;
+
 use crate::{
     Error, Result,
     fields::StatusRow,
@@ -9,12 +17,11 @@ use crate::{
     },
     message,
     outcome::{Code, Outcome, Reason},
-    report::{Report, Stages},
     schema::Group,
     supervisor::{log_lines, log_lines_after},
     tally::Tallies,
 };
-use phalanx_shm::{Answer, ArenaReader, Ask, Identity, ReadWords, SlotReader, SlotState, clock};
+use phalanx_shm::{Answer, ArenaReader, Ask, Identity, ReadWords, SlotReader, clock};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -38,19 +45,6 @@ pub struct Observer {
     steering: ReadWords,
     taken: ReadWords,
     arena: ArenaReader,
-}
-
-/// One answer of one row: everything that went in and came out, of one and the same round.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RowRecord {
-    /// Which row.
-    pub row: usize,
-    /// Number of the answer, counted per row.
-    pub serial: u64,
-    /// Which round.
-    pub round: u64,
-    words: Vec<u64>,
-    inputs: Vec<u64>,
 }
 
 /// A worker, as seen from outside.
@@ -89,95 +83,6 @@ pub struct Hold {
     pub steps_left: u64,
     /// A client has come to its next round and waits; else it is busy elsewhere, or there is none.
     pub waiting: bool,
-}
-
-/// A round, as the client noted it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RoundView {
-    /// Its number.
-    pub round: u64,
-    /// Monotonic time it was triggered, ns.
-    pub posted_ns: u64,
-    /// Simulated time of its state, s.
-    pub sim_time_s: f64,
-    /// Where its time went between trigger and last answer.
-    pub stages: Stages,
-    /// Time the client took to bring its inputs from a device before, µs.
-    pub copy_in_us: f64,
-    /// Time the client took to hand its outputs to a device after, µs.
-    pub copy_out_us: f64,
-    /// Rows that answered usably.
-    pub answered: u32,
-    /// Rows that failed.
-    pub failed: u32,
-    /// Rows late.
-    pub late: u32,
-    /// Rows dead.
-    pub dead: u32,
-}
-
-impl RoundView {
-    /// Words of its line in tensor [`tensor::ROUNDS`], the sequence word apart.
-    pub(crate) const WORDS: usize = 12;
-
-    pub(crate) fn of(report: &Report, stages: Stages) -> Self {
-        let count = |outcome| report.count(outcome) as u32;
-        Self {
-            round: report.round,
-            posted_ns: report.posted_ns,
-            sim_time_s: report.sim_time_s,
-            stages,
-            copy_in_us: 0.0,
-            copy_out_us: 0.0,
-            answered: count(Outcome::Solved) + count(Outcome::Degraded),
-            failed: count(Outcome::Failed),
-            late: count(Outcome::Late),
-            dead: count(Outcome::Dead),
-        }
-    }
-
-    pub(crate) fn words(&self) -> [u64; Self::WORDS] {
-        let Stages { post_us, wake_us, solve_us, gather_us, total_us } = self.stages;
-        let times = [
-            self.sim_time_s,
-            post_us,
-            wake_us,
-            solve_us,
-            gather_us,
-            total_us,
-            self.copy_in_us,
-            self.copy_out_us,
-        ];
-        let pair = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
-        let mut words = [0; Self::WORDS];
-        (words[0], words[1]) = (self.round, self.posted_ns);
-        words[2..10].copy_from_slice(&times.map(f64::to_bits));
-        (words[10], words[11]) = (pair(self.answered, self.failed), pair(self.late, self.dead));
-        words
-    }
-
-    fn from_words(words: &[u64; Self::WORDS]) -> Self {
-        let time = |index: usize| f64::from_bits(words[index]);
-        let (high, low) = (|index: usize| (words[index] >> 32) as u32, |index: usize| words[index] as u32);
-        Self {
-            round: words[0],
-            posted_ns: words[1],
-            sim_time_s: time(2),
-            stages: Stages {
-                post_us: time(3),
-                wake_us: time(4),
-                solve_us: time(5),
-                gather_us: time(6),
-                total_us: time(7),
-            },
-            copy_in_us: time(8),
-            copy_out_us: time(9),
-            answered: high(10),
-            failed: low(10),
-            late: high(11),
-            dead: low(11),
-        }
-    }
 }
 
 impl Observer {
@@ -463,19 +368,6 @@ impl Observer {
         Ok(records)
     }
 
-    /// Follows all answers of some rows from now on.
-    pub fn follow(&self, rows: impl IntoIterator<Item = usize>) -> Result<Follower<'_>> {
-        let next = rows.into_iter().map(|row| {
-            let handoff = self.handoff(row)?;
-            // Before the slots: an answer that comes in between is found by the first poll.
-            let done = self.done.get(handoff);
-            let newest = (0..self.layout.slots).filter_map(|slot| self.slot(row, slot).serial()).max();
-            Ok(Followed { row, handoff, done, next: newest.map_or(0, |s| s + 1) })
-        });
-        let rows = next.collect::<Result<_>>()?;
-        Ok(Follower { observer: self, rows, record: RowRecord::default(), missed: 0 })
-    }
-
     /// The last rounds the client noted, newest first.
     pub fn rounds(&self) -> Vec<RoundView> {
         let mut rounds: Vec<_> = (0..ROUNDS)
@@ -553,185 +445,5 @@ impl Observer {
         (record.row, record.round) = (row, record.words[0]);
         record.serial = serial.unwrap_or_default();
         serial.is_some()
-    }
-}
-
-impl RowRecord {
-    /// A record as it would be read from an arena of such a layout, of each group's row; what is `None` is zero.
-    pub fn new<'a>(
-        layout: &Layout,
-        (row, serial, round): (usize, u64, u64),
-        group: impl Fn(Group) -> Option<&'a [u64]>,
-    ) -> Self {
-        let mut record = Self {
-            row,
-            serial,
-            round,
-            words: vec![0; layout.slot_words - 1],
-            inputs: vec![0; layout.input_words],
-        };
-        record.words[0] = round;
-        for (of, words) in Group::ALL.into_iter().filter_map(|of| Some((of, group(of)?))) {
-            let Some((part, at)) = layout.place(of) else { continue };
-            let into = match part {
-                Part::Answer => &mut record.words[at.start - 1..at.end - 1],
-                Part::Inputs => &mut record.inputs[at],
-            };
-            let used = into.len().min(words.len());
-            into[..used].copy_from_slice(&words[..used]);
-            if of == Group::Refs {
-                // As far as one knows.
-                record = record.with_given_refs(layout, words);
-            }
-        }
-        record
-    }
-
-    /// With refs that were given, which differ from those of its answer where the controller changes refs; for a
-    /// record that was made by [`RowRecord::new`].
-    #[must_use]
-    pub fn with_given_refs(mut self, layout: &Layout, words: &[u64]) -> Self {
-        if let Some(at) = layout.given_refs() {
-            let into = &mut self.inputs[at];
-            let used = into.len().min(words.len());
-            into[..used].copy_from_slice(&words[..used]);
-        }
-        self
-    }
-
-    /// The refs as the controller was given them, an operator's overrides included: the client's, where
-    /// [`RowRecord::group`] has those that the controller followed. `None` where slots do not hold inputs.
-    pub fn given_refs(&self, layout: &Layout) -> Option<&[u8]> {
-        Some(bytemuck::cast_slice(&self.inputs[layout.given_refs()?]))
-    }
-
-    /// A field of the record as doubles; `None` where slots do not hold its group (no history).
-    pub fn values(
-        &self,
-        manifest: &Manifest,
-        layout: &Layout,
-        group: Group,
-        field: &str,
-    ) -> Result<Option<Vec<f64>>> {
-        let field = manifest.schema.record(group)?.field(field)?;
-        Ok(self.group(layout, group).map(|bytes| field.read(bytes)))
-    }
-
-    /// The row of a group as bytes; fields lie at their offsets.
-    pub fn group(&self, layout: &Layout, group: Group) -> Option<&[u8]> {
-        Some(bytemuck::cast_slice(match layout.place(group)? {
-            // The copy has no sequence word.
-            (Part::Answer, at) => &self.words[at.start - 1..at.end - 1],
-            (Part::Inputs, at) => &self.inputs[at],
-        }))
-    }
-}
-
-impl Observer {
-    /// A field of a record as doubles; `None` where the history is off and the field is an input.
-    pub fn values(&self, record: &RowRecord, group: Group, field: &str) -> Result<Option<Vec<f64>>> {
-        record.values(&self.manifest, &self.layout, group, field)
-    }
-
-    /// The refs as the controller was given them, as [`RowRecord::given_refs`].
-    pub fn given_refs<'a>(&self, record: &'a RowRecord) -> Option<&'a [u8]> {
-        record.given_refs(&self.layout)
-    }
-
-    /// The row of a group as bytes, as [`RowRecord::group`].
-    pub fn group<'a>(&self, record: &'a RowRecord, group: Group) -> Option<&'a [u8]> {
-        record.group(&self.layout, group)
-    }
-}
-
-/// Follows the history of some rows without missing an answer while it keeps up.
-///
-/// A poll of rows without news looks at one word of each, eight to a cache line; it allocates only at first.
-#[derive(Debug)]
-pub struct Follower<'a> {
-    observer: &'a Observer,
-    rows: Vec<Followed>,
-    /// The answer that is handed over.
-    record: RowRecord,
-    missed: u64,
-}
-
-/// A row that is followed.
-#[derive(Debug)]
-struct Followed {
-    row: usize,
-    /// Where its word among the `done` is.
-    handoff: usize,
-    /// What that was when all its answers had been handed over.
-    done: u64,
-    /// The serial of the answer that comes next.
-    next: u64,
-}
-
-impl Follower<'_> {
-    /// Hands over all new answers, in order per row, and says how many there are.
-    pub fn poll(&mut self, mut each: impl FnMut(&RowRecord)) -> usize {
-        let Self { observer, rows, record, missed } = self;
-        let mut seen = 0;
-        for row in rows {
-            let done = observer.done.get(row.handoff);
-            if done == row.done {
-                continue;
-            }
-            row.done = done;
-            while row.find_next(observer, missed) {
-                // Overwritten while it was copied: missed, too.
-                let slot = (row.next % observer.layout.slots as u64) as usize;
-                if observer.read(row.row, slot, record) && record.serial == row.next {
-                    each(record);
-                    seen += 1;
-                } else {
-                    *missed += 1;
-                }
-                row.next += 1;
-            }
-        }
-        seen
-    }
-
-    /// Answers that were overwritten before they were looked at, so far.
-    pub fn missed(&self) -> u64 {
-        self.missed
-    }
-}
-
-impl Followed {
-    /// Is the next answer there? What can no longer be had is passed over.
-    fn find_next(&mut self, observer: &Observer, missed: &mut u64) -> bool {
-        let slots = observer.layout.slots as u64;
-        let state = |serial: u64| observer.slot(self.row, (serial % slots) as usize).state();
-        loop {
-            let found = state(self.next);
-            match found.serial() {
-                Some(serial) if serial == self.next => {
-                    if found == SlotState::Complete(serial) {
-                        return true;
-                    }
-                    // Being written; or left by a worker that was killed there, whose successor went on with the next.
-                    // A slot that is complete was completed after this one, so the second look tells.
-                    let goes_on = matches!(state(serial + 1), SlotState::Complete(after) if after > serial);
-                    if !goes_on {
-                        return false;
-                    }
-                    if state(serial) == found {
-                        self.next += 1;
-                    }
-                }
-                Some(serial) if serial > self.next => {
-                    // A whole ring ahead of us.
-                    let newest =
-                        (0..slots).filter_map(|s| observer.slot(self.row, s as usize).serial()).max();
-                    let oldest = (newest.unwrap_or(0) + 1).saturating_sub(slots).max(self.next + 1);
-                    *missed += oldest - self.next;
-                    self.next = oldest;
-                }
-                _ => return false,
-            }
-        }
     }
 }

@@ -278,7 +278,7 @@ fn see(observer: &Observer, before: Option<&Before>, app: &App) -> Seen {
 fn look_at_row(observer: &Observer, workers: &[WorkerView], row: usize) -> RowLine {
     let worker = observer.worker_of(row).unwrap_or_default();
     let view = &workers[worker];
-    let status = status(observer, row);
+    let status = observer.status(row);
     let pending = observer.is_pending(row).unwrap_or_default();
     let age = status.filter(|_| pending).map_or(0, |status| observer.round().saturating_sub(status.round));
     let outcome = match status {
@@ -300,12 +300,6 @@ fn look_at_row(observer: &Observer, workers: &[WorkerView], row: usize) -> RowLi
         reset_pending: observer.reset_pending(row).unwrap_or_default(),
         ..RowLine::default()
     }
-}
-
-fn status(observer: &Observer, row: usize) -> Option<StatusRow> {
-    let record = observer.latest(row).ok()??;
-    let bytes = observer.group(&record, Group::Status)?;
-    Some(pod_read_unaligned(bytes.get(..size_of::<StatusRow>())?))
 }
 
 /// What costs more: the times of all answers at hand, the message.
