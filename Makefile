@@ -6,6 +6,8 @@ WINDOW := xvfb imagemagick libgl1-mesa-dri libegl1 libgl1 libx11-xcb1 libxcursor
 NEXTEST := 0.9.143
 DENY := 0.20.2
 ARGS ?=
+# Everything in one call: a package alone would have other features of its dependencies, so all of those once more.
+BUILD := $(CARGO) build -q --workspace --all-targets
 
 PYTHON ?= python3
 MATURIN := 1.16.0
@@ -55,7 +57,7 @@ $(VENV)/installed: $(VENV)/built pyproject.toml
 
 # The package, built in place, with the program in it.
 python: $(VENV)/installed
-	$(CARGO) build -q -p phalanx-cli
+	$(BUILD)
 	@install -D target/debug/phalanx python/phalanx/bin/phalanx
 	$(VENV)/bin/maturin develop -q
 
@@ -75,7 +77,6 @@ pytest: python
 	$(VENV)/bin/pytest
 	$(VENV)/bin/python benches/python/compare.py --smoke
 	$(VENV)/bin/python benches/python/overhead.py --smoke
-	$(CARGO) build -q -p phalanx-benches --bin mpc
 	$(VENV)/bin/python benches/python/compare_mpc.py --smoke --cap 100
 	$(VENV)/bin/pytest --doctest-modules --ignore python/phalanx/_boot.py python/phalanx
 
@@ -139,8 +140,8 @@ deny: tools
 
 # Every bench runs once, for a moment: figures come from `make bench`.
 smoke:
-	$(CARGO) build -q --workspace --bins
-	$(CARGO) bench -q --profile dev -p phalanx-benches -p phalanx-gui -- --test
+	$(BUILD)
+	$(CARGO) test -q --workspace --bench '*' -- --test
 	target/debug/phalanx bench --json --seconds 0.02 > target/smoke.jsonl
 	@test "$$(wc -l < target/smoke.jsonl)" -eq 12 || { echo "phalanx bench printed too few lines"; exit 1; }
 	target/debug/compare --smoke

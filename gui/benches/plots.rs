@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p phalanx-gui --bench plots`
 
-#[path = "../tests/fleet/mod.rs"]
+#[path = "../tests/fleet.rs"]
 mod fleet;
 
 use egui::{Context as Screen, Pos2, RawInput, Rect, vec2};

@@ -1,24 +1,10 @@
 //! The feed follows real clusters: what the store has is what the client saw.
 
-mod cluster;
-
-use cluster::{Server, config, effort, fault, live, set, start, until, wants};
+use crate::cluster::{Server, config, effort, fault, live, set, start, until, wants};
 use phalanx::{Group, Outcome, Rows};
 use phalanx_faulty::Fault;
 use phalanx_gui::data::{Axis, Budgets, Curve, EventKind, Feed, Link, Pick, Stamp, Wants, status_of};
 use std::time::Duration;
-
-/// What a cluster's workers run: this very program.
-#[test]
-fn become_worker() {
-    phalanx::become_worker(&[cluster::entry()]);
-}
-
-/// What a server that is to be killed runs.
-#[test]
-fn become_server() {
-    cluster::become_server();
-}
 
 #[test]
 fn the_store_has_what_the_client_saw() {
@@ -255,7 +241,7 @@ fn a_killed_server_leaves_its_data_and_a_field_that_is_gone_is_said() {
     let mut other = config.clone();
     other.robot = phalanx::robot::RobotSpec::new("arm", ["elbow"]).unwrap();
     let _other = until(&feed, "the name to be free", |_, _| {
-        phalanx::ClusterServer::start(other.clone(), cluster::controller()).ok()
+        phalanx::ClusterServer::start(other.clone(), crate::cluster::controller()).ok()
     });
     until(&feed, "the other cluster", |link, store| {
         (matches!(link, Link::Live(_)) && store.generation == 1).then_some(())
@@ -280,7 +266,7 @@ fn what_a_dead_cluster_left_can_be_looked_at() {
         std::thread::sleep(Duration::from_millis(1));
     }
     // As where its workers were killed with it, so that nobody was left to remove it.
-    cluster::leave(&path, &bytes);
+    crate::cluster::leave(&path, &bytes);
     let feed = Feed::live(&config.name);
     feed.want(&wants(&[1], &[]));
     until(&feed, "its records", |link, store| {
@@ -317,9 +303,9 @@ fn an_arena_of_another_phalanx_is_refused_in_words() {
     let mut bytes = std::fs::read(&path).unwrap();
     drop(server);
     bytes[8] = 99;
-    cluster::leave(&path, &bytes);
+    crate::cluster::leave(&path, &bytes);
     let feed = Feed::live(&config.name);
-    let deadline = std::time::Instant::now() + cluster::PATIENCE;
+    let deadline = std::time::Instant::now() + crate::cluster::PATIENCE;
     while !matches!(&feed.view().link, Link::Refused(text) if text.contains("layout version 99")) {
         assert!(std::time::Instant::now() < deadline, "{:?}", feed.view().link);
         std::thread::sleep(Duration::from_millis(5));

@@ -1,19 +1,11 @@
 //! A recording, or a dump, is shown as the cluster was; one that is none is refused in a sentence.
 
-mod cluster;
-
-use cluster::{config, effort, fault, set, start, until, wants};
+use crate::cluster::{config, effort, fault, set, start, until, wants};
 use phalanx::{Group, Observer, Outcome, Rows, dump::Dump};
 use phalanx_faulty::Fault;
 use phalanx_gui::data::{Axis, Budgets, Curve, EventKind, Feed, Link, Pick, Store, Wants, status_of};
 use phalanx_record::{RecordOptions, Recorder};
 use std::path::Path;
-
-/// What a cluster's workers run: this very program.
-#[test]
-fn become_worker() {
-    phalanx::become_worker(&[cluster::entry()]);
-}
 
 const ROUNDS: u64 = 400;
 

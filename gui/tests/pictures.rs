@@ -1,8 +1,6 @@
 //! The window as it looks: a few pictures, the same on any machine.
 
-mod common;
-
-use common::{Herd, settings, window};
+use crate::common::{Herd, settings, window};
 use egui::Key;
 use egui_kittest::Harness;
 use phalanx_gui::{

@@ -1,8 +1,5 @@
 //! The plots page as people use it: found by name, clicked, dragged.
 
-mod common;
-mod fleet;
-
 use egui::{Key, Modifiers, Pos2, accesskit::Toggled, pos2, vec2};
 use egui_kittest::{Harness, Node as Found, kittest::NodeT, kittest::Queryable};
 use phalanx::{Group, layout::Phase};
@@ -61,8 +58,8 @@ impl Window {
 }
 
 fn fleet() -> Store {
-    let mut store = fleet::empty(8);
-    fleet::walk(&mut store, &[0, 1, 7], 1..801);
+    let mut store = crate::fleet::empty(8);
+    crate::fleet::walk(&mut store, &[0, 1, 7], 1..801);
     store
 }
 
@@ -73,7 +70,7 @@ fn window(store: Store) -> Harness<'static, Window> {
 fn window_of(store: Store, size: [f32; 2], theme: Theme) -> Harness<'static, Window> {
     let mut window = Window::new(store);
     window.theme = theme.clone();
-    let mut harness = common::harness(size, theme)
+    let mut harness = crate::common::harness(size, theme)
         .with_step_dt(0.02)
         .with_max_steps(400)
         .build_ui_state(|ui, window: &mut Window| window.show(ui), window);
@@ -236,7 +233,7 @@ fn a_pause_holds_the_view_while_data_come_in() {
     let range = |harness: &Harness<'_, Window>| harness.state().timeline.range(harness.state().store.now);
     let before = range(&harness);
     assert_eq!(before, 4.0..=8.0);
-    fleet::walk(&mut harness.state_mut().store, &[0, 1, 7], 801..1001);
+    crate::fleet::walk(&mut harness.state_mut().store, &[0, 1, 7], 801..1001);
     harness.run();
     assert_eq!(range(&harness), before, "the view stands");
     let series = harness.state().store.series(&joint_q(0, 0)).unwrap().len();
@@ -376,7 +373,7 @@ fn plots_are_maximised_duplicated_held_and_closed() {
     assert!(harness.query_by_label("plot state.joint_q").is_some());
     harness.get_by_label("Hold b").click();
     harness.run();
-    fleet::walk(&mut harness.state_mut().store, &[0], 801..901);
+    crate::fleet::walk(&mut harness.state_mut().store, &[0], 801..901);
     harness.run();
     look(&mut harness, "held");
     harness.get_by_label("plot b").click();
@@ -484,9 +481,9 @@ fn every_command_runs_on_an_empty_page_and_on_a_full_one() {
 #[test]
 fn presets_show_what_they_are_named_after() {
     let mut store = fleet();
-    fleet::event(&mut store, EventKind::Reset, Some(0), 500, "");
-    fleet::event(&mut store, EventKind::Failed, Some(0), 620, "no descent direction");
-    fleet::event(&mut store, EventKind::Late, Some(3), 700, "");
+    crate::fleet::event(&mut store, EventKind::Reset, Some(0), 500, "");
+    crate::fleet::event(&mut store, EventKind::Failed, Some(0), 620, "no descent direction");
+    crate::fleet::event(&mut store, EventKind::Late, Some(3), 700, "");
     for (theme, size, look_name) in
         [(Theme::dark(), [1280.0, 800.0], "dark"), (Theme::light(), [1920.0, 1080.0], "light")]
     {

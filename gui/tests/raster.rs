@@ -1,7 +1,5 @@
 //! What egui draws comes out of the software rasteriser as it should: letters, lines, fills, both looks.
 
-mod common;
-
 use egui::{Color32, Rect, Vec2};
 use phalanx_gui::theme::{Glyph, Theme, paint_glyph};
 
@@ -40,7 +38,7 @@ fn specimen(ui: &mut egui::Ui, theme: &Theme) {
 
 fn snapshot(name: &str, theme: Theme) {
     let look = theme.clone();
-    let mut harness = common::harness([420.0, 190.0], theme).build_ui(move |ui| specimen(ui, &look));
+    let mut harness = crate::common::harness([420.0, 190.0], theme).build_ui(move |ui| specimen(ui, &look));
     harness.run();
     harness.snapshot(name);
 }

@@ -1,8 +1,6 @@
 //! The window as people use it: bars, banners, palette, keys, the switch, files.
 
-mod common;
-
-use common::{Herd, settings, until, window};
+use crate::common::{Herd, settings, until, window};
 use egui::{Key, Modifiers, Role};
 use egui_kittest::{
     Harness,
@@ -157,7 +155,7 @@ fn slower_than_real_time_is_said_until_waved_away() {
         round.posted_ns += (round.round * 10_000_000) * 3;
     }
     let (feed, ..) = herd.feed();
-    window = common::window(SIZE, Theme::dark(), App::of(feed, "go1", settings(Theme::dark())));
+    window = crate::common::window(SIZE, Theme::dark(), App::of(feed, "go1", settings(Theme::dark())));
     assert!(window.query_by_label_contains("Simulated time runs at 0.25").is_some());
     window.get_by_label("Never mind").click();
     window.run_steps(3);

@@ -1,8 +1,6 @@
 //! The real program, in a real window on a display that nobody sees, on a living cluster.
 
-mod common;
-
-use common::Herd;
+use crate::common::Herd;
 use std::{
     io::{BufRead, BufReader, Cursor},
     process::{Child, Command, Stdio},

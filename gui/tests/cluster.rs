@@ -1,5 +1,4 @@
-//! Clusters to follow. The program that uses this has two tests that are none: `become_worker` and `become_server`.
-#![allow(dead_code, reason = "each test file uses its part")]
+//! Clusters to follow. Two tests here are none: `become_worker` and `become_server`.
 
 use phalanx::{
     ClusterClient, ClusterConfig, ClusterServer, Controller, Entry, Group, Handle, robot::RobotSpec,
@@ -23,10 +22,18 @@ pub fn entry() -> Entry {
 }
 
 pub fn controller() -> Controller {
-    Controller::here(entry()).unwrap().args(["become_worker", "--exact", "--nocapture"])
+    Controller::here(entry()).unwrap().args(["cluster::become_worker", "--exact", "--nocapture"])
 }
 
-pub fn become_server() {
+/// What a cluster's workers run: this very program.
+#[test]
+fn become_worker() {
+    phalanx::become_worker(&[entry()]);
+}
+
+/// What a server that is to be killed runs.
+#[test]
+fn become_server() {
     if let Ok(config) = std::env::var(SERVE) {
         let _server = ClusterServer::start(serde_json::from_str(&config).unwrap(), controller()).unwrap();
         println!("\nserving");
@@ -40,7 +47,7 @@ pub struct Server(Child);
 impl Server {
     pub fn start(config: &ClusterConfig) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["become_server", "--exact", "--nocapture"])
+            .args(["cluster::become_server", "--exact", "--nocapture"])
             .env(SERVE, serde_json::to_string(config).unwrap())
             .stdout(Stdio::piped())
             .spawn();

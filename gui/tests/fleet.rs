@@ -1,5 +1,4 @@
 //! A store of a fleet of quadrupeds that never was: every field a controller may have, and a minute of answers.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use phalanx::{
     ClusterConfig, Description, Dtype, Field, Group, Inputs, LocalCluster, Outputs, RHController, Result,
@@ -86,6 +85,7 @@ pub fn walk(store: &mut Store, rows: &[usize], rounds: std::ops::Range<u64>) {
 }
 
 /// An event.
+#[allow(dead_code, reason = "the bench has no use for it")]
 pub fn event(store: &mut Store, kind: EventKind, row: Option<usize>, round: u64, text: &str) {
     let at = Stamp { round, sim_s: round as f64 * DT, wall_s: round as f64 * 1.1 * DT };
     store.events.push_back(Event { at, row, kind, text: text.into() });

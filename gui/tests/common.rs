@@ -1,5 +1,4 @@
 //! What the tests share: pictures by our own rasteriser, so that they are the same on any machine.
-#![allow(dead_code)]
 
 use egui::{Context, FullOutput, TexturesDelta, ThemePreference};
 use egui_kittest::{Harness, HarnessBuilder, TestRenderer};
