@@ -1,9 +1,7 @@
 //! Tables of what was recorded.
 
 use crate::{
-    Error, Item, Recording, Result, Select,
-    names::element_names,
-    round,
+    Error, Item, Recording, Result, Select, round,
     table::{Column, Format, TableWriter, Values},
 };
 use phalanx::{
@@ -82,13 +80,13 @@ fn blank(dtype: Dtype) -> Values {
 /// Columns of some fields of a record.
 fn columns(record: &Record, prefix: &str, wanted: impl Fn(&str) -> bool) -> Vec<(Place, Column)> {
     let fields = record.fields.iter().filter(|field| wanted(&field.name));
-    let column = |field: &phalanx::Field, (i, name): (usize, String)| {
+    let column = |field: &phalanx::Field, i: usize| {
         let place =
             Place { group: record.group, offset: field.offset + i * field.dtype.size(), dtype: field.dtype };
-        let name = format!("{prefix}{}{name}", field.name);
+        let name = format!("{prefix}{}{}", field.name, field.element_suffix(i));
         (place, Column { name, unit: field.unit.clone(), values: blank(field.dtype) })
     };
-    fields.flat_map(|f| element_names(f).into_iter().enumerate().map(move |e| column(f, e))).collect()
+    fields.flat_map(|f| (0..f.len()).map(move |e| column(f, e))).collect()
 }
 
 impl Export {

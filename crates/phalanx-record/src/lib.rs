@@ -42,7 +42,6 @@ pub use error::{Error, Result};
 pub use event::{Event, EventKind};
 pub use export::{Export, Written};
 pub use items::{Item, Items, Select};
-pub use names::element_names;
 pub use reading::{Kind, Recording};
 pub use recorder::{End, Progress, RecordOptions, Recorder, Summary};
 pub use table::{Column, Format, Table, TableWriter, Values};

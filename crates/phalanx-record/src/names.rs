@@ -1,44 +1,4 @@
-//! What the elements of a field are called.
-
-use phalanx::Field;
-
-/// Names of a field's elements in the order they lie in: `[FL_hip]`, `[FL].x`, `[0]`, `[trot,12]`; one empty name for
-/// a scalar. Behind `group.field` they make a column's name.
-pub fn element_names(field: &Field) -> Vec<String> {
-    let axes = components(field);
-    let indexed = field.shape.len() - usize::from(axes.is_some());
-    (0..field.len())
-        .map(|element| {
-            let mut rest = element;
-            let mut at: Vec<_> = field.shape.iter().rev().map(|&d| (rest % d, rest /= d).0).collect();
-            at.reverse();
-            let index = |(dimension, &i): (usize, &usize)| match field.labels.get(i) {
-                Some(label) if dimension == 0 => label.clone(),
-                _ => i.to_string(),
-            };
-            let indices: Vec<_> = at[..indexed].iter().enumerate().map(index).collect();
-            let brackets =
-                if indices.is_empty() { String::new() } else { format!("[{}]", indices.join(",")) };
-            match axes {
-                Some(axes) => format!("{brackets}.{}", axes[at[indexed]]),
-                None => brackets,
-            }
-        })
-        .collect()
-}
-
-/// Names along a last dimension that has no labels: the axes of vectors in a frame, the parts of a quaternion.
-pub(crate) fn components(field: &Field) -> Option<&'static [&'static str]> {
-    let last = *field.shape.last()?;
-    let labelled = field.shape.len() == 1 && !field.labels.is_empty();
-    match last {
-        _ if labelled || field.frame.is_empty() => None,
-        3 => Some(&["x", "y", "z"]),
-        4 if field.frame.ends_with("wxyz") => Some(&["w", "x", "y", "z"]),
-        4 if field.frame.ends_with("xyzw") => Some(&["x", "y", "z", "w"]),
-        _ => None,
-    }
-}
+//! Labels as identifiers.
 
 /// Turns labels into identifiers (a letter or `_`, then those and digits), each different from all others even for
 /// readers that drop underscores and capitals, as JSON names of Protobuf do.
@@ -68,23 +28,6 @@ impl Identifiers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn elements_have_speaking_names() {
-        let field = |shape: &[usize]| Field::new("x", "", "").shape(shape);
-        for (field, names) in [
-            (field(&[]), &[""][..]),
-            (field(&[2]), &["[0]", "[1]"]),
-            (field(&[2]).labels(&["FL_hip", "FR_hip"]), &["[FL_hip]", "[FR_hip]"]),
-            (field(&[1, 3]).labels(&["FL"]).frame("world"), &["[FL].x", "[FL].y", "[FL].z"]),
-            (field(&[1, 2]).labels(&["trot"]), &["[trot,0]", "[trot,1]"]),
-            (field(&[3]).frame("base"), &[".x", ".y", ".z"]),
-            (field(&[1, 4]).frame("world, order xyzw"), &["[0].x", "[0].y", "[0].z", "[0].w"]),
-            (field(&[0, 3]).frame("world"), &[]),
-        ] {
-            assert_eq!(element_names(&field), names);
-        }
-    }
 
     #[test]
     fn identifiers_are_identifiers_and_differ() {

@@ -5,7 +5,7 @@
 //! by bit what it was, at the speed of memory.
 
 use crate::{
-    names::{Identifiers, components},
+    names::Identifiers,
     proto::{Bytes, MessageType, Type, Wire, file_set},
 };
 use phalanx::{Dtype, Field, schema::Record};
@@ -182,7 +182,7 @@ impl Builder {
         number: u32,
     ) {
         let all = Run { first: 0, count: field.len() };
-        let axes = components(field);
+        let axes = field.axes();
         let inner = field.shape.get(1..).unwrap_or_default();
         let labelled = (1..=MEMBERS).contains(&field.labels.len());
         let labels: Vec<&str> = match axes {

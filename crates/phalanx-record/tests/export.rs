@@ -4,7 +4,7 @@ mod common;
 
 use common::Bench;
 use phalanx::Group;
-use phalanx_record::{Export, Format, RecordOptions, Recording, Select, element_names};
+use phalanx_record::{Export, Format, RecordOptions, Recording, Select};
 use std::fs;
 
 fn cells(line: &str) -> Vec<String> {
@@ -57,7 +57,8 @@ fn every_value_is_in_the_tables() {
             let mut at = 4;
             for field in &record.fields {
                 let unit = if field.unit.is_empty() { String::new() } else { format!(" ({})", field.unit) };
-                for (name, value) in element_names(field).iter().zip(field.read(row)) {
+                for (element, value) in field.read(row).into_iter().enumerate() {
+                    let name = field.element_suffix(element);
                     assert_eq!(head[at], format!("{group}.{}{name}{unit}", field.name));
                     let cell: f64 = line[at].parse().unwrap();
                     let same = cell == value || (cell.is_nan() && value.is_nan());

@@ -168,20 +168,40 @@ impl Field {
         row[self.bytes()].chunks_exact(self.dtype.size()).map(|e| self.dtype.read_f64(e)).collect()
     }
 
-    /// What an element is called within the field, such as `FL_hip` or `FL.z`; empty for a scalar.
-    pub fn element_name(&self, element: usize) -> String {
-        const XYZ: [&str; 3] = ["x", "y", "z"];
+    /// What an element is called behind the field's name, such as `[FL_hip]`, `[FL].z`, `.w` or `[13,2]`; empty for a
+    /// scalar.
+    pub fn element_suffix(&self, element: usize) -> String {
+        let axes = self.axes();
+        let indexed = self.shape.len() - usize::from(axes.is_some());
         let mut rest = element;
-        let mut parts: Vec<String> = Vec::new();
-        for (dimension, &size) in self.shape.iter().enumerate().rev() {
-            let index = rest % size.max(1);
-            rest /= size.max(1);
-            let label = (dimension == 0).then(|| self.labels.get(index)).flatten().cloned();
-            let axis = || (size == 3 && dimension > 0).then(|| XYZ[index].to_owned());
-            parts.push(label.or_else(axis).unwrap_or_else(|| index.to_string()));
+        let mut at: Vec<_> =
+            self.shape.iter().rev().map(|&d| (rest % d.max(1), rest /= d.max(1)).0).collect();
+        at.reverse();
+        let index = |(dimension, &i): (usize, &usize)| match self.labels.get(i) {
+            Some(label) if dimension == 0 => label.clone(),
+            _ => i.to_string(),
+        };
+        let indices: Vec<_> = at[..indexed].iter().enumerate().map(index).collect();
+        let brackets = if indices.is_empty() { String::new() } else { format!("[{}]", indices.join(",")) };
+        axes.map_or(brackets.clone(), |axes| format!("{brackets}.{}", axes[at[indexed]]))
+    }
+
+    /// What an element is called on its own, such as `FL_hip`, `FL.z`, `w` or `13,2`; empty for a scalar.
+    pub fn element_name(&self, element: usize) -> String {
+        self.element_suffix(element).replace(['[', ']'], "").trim_start_matches('.').to_owned()
+    }
+
+    /// Names along a last dimension that has no labels: the axes of vectors in a frame, the parts of a quaternion.
+    pub fn axes(&self) -> Option<&'static [&'static str]> {
+        let last = *self.shape.last()?;
+        let labelled = self.shape.len() == 1 && !self.labels.is_empty();
+        match last {
+            _ if labelled || self.frame.is_empty() => None,
+            3 => Some(&["x", "y", "z"]),
+            4 if self.frame.ends_with("wxyz") => Some(&["w", "x", "y", "z"]),
+            4 if self.frame.ends_with("xyzw") => Some(&["x", "y", "z", "w"]),
+            _ => None,
         }
-        parts.reverse();
-        parts.join(".")
     }
 
     fn check(&self) -> Result<(), String> {
@@ -475,12 +495,20 @@ mod tests {
 
     #[test]
     fn elements_have_names() {
-        let force = Field::new("force", "N", "x").shape(&[2, 3]).labels(&["left", "right"]);
-        let names: Vec<_> = (0..6).map(|i| force.element_name(i)).collect();
-        assert_eq!(names, ["left.x", "left.y", "left.z", "right.x", "right.y", "right.z"]);
-        assert_eq!(Field::new("cost", "", "x").element_name(0), "");
-        assert_eq!(Field::new("cost", "", "x").shape(&[7]).element_name(6), "6");
-        assert_eq!(Field::new("pos", "m", "x").shape(&[20, 3]).element_name(41), "13.z");
+        let field = |shape: &[usize]| Field::new("x", "", "").shape(shape);
+        for (field, suffixes, last) in [
+            (field(&[]), &[""][..], ""),
+            (field(&[2]), &["[0]", "[1]"], "1"),
+            (field(&[2]).labels(&["FL_hip", "FR_hip"]), &["[FL_hip]", "[FR_hip]"], "FR_hip"),
+            (field(&[1, 3]).labels(&["FL"]).frame("world"), &["[FL].x", "[FL].y", "[FL].z"], "FL.z"),
+            (field(&[1, 2]).labels(&["trot"]), &["[trot,0]", "[trot,1]"], "trot,1"),
+            (field(&[3]).frame("base"), &[".x", ".y", ".z"], "z"),
+            (field(&[1, 4]).frame("world, order xyzw"), &["[0].x", "[0].y", "[0].z", "[0].w"], "0.w"),
+        ] {
+            let all: Vec<_> = (0..field.len()).map(|element| field.element_suffix(element)).collect();
+            assert_eq!(all, suffixes);
+            assert_eq!(field.element_name(field.len() - 1), last);
+        }
     }
 
     #[test]

@@ -69,8 +69,7 @@ impl Sliders {
         let [mut least, mut most] = self.range(field);
         let mut changed = false;
         for (element, number) in values.iter_mut().enumerate() {
-            let name = field.element_name(element);
-            let label = if name.is_empty() { field.name.clone() } else { format!("{}[{name}]", field.name) };
+            let label = format!("{}{}", field.name, field.element_suffix(element));
             let text = RichText::new(&label).color(if touched { theme.warning() } else { theme.text() });
             ui.label(text).on_hover_text(format!("{}\n{} {}", field.doc, field.unit, field.frame));
             changed |= value(ui, field, &label, number, [least, most]);

@@ -260,10 +260,7 @@ fn listen(ui: &mut Ui, steering: &mut Steering) {
 /// A line of the table; false to remove it.
 fn row(ui: &mut Ui, n: usize, b: &mut Binding, refs: &Record, listening: &mut Option<(usize, bool)>) -> bool {
     let called = |field: &str, element: usize| match refs.field(field) {
-        Ok(f) if element < f.len() => match f.element_name(element) {
-            name if name.is_empty() => field.to_owned(),
-            name => format!("{field}[{name}]"),
-        },
+        Ok(f) if element < f.len() => format!("{field}{}", f.element_suffix(element)),
         _ => format!("{field}[{element}] (not here)"),
     };
     let combo = ComboBox::from_id_salt(("ref", n)).selected_text(called(&b.field, b.element)).width(170.0);

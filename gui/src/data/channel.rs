@@ -79,10 +79,9 @@ impl Pick {
 
     /// Such as `state.joint_q[FL_hip]`.
     pub fn label(&self, schema: &Schema) -> String {
-        let name = self
+        let element = self
             .find(schema)
-            .map_or_else(|_| self.element.to_string(), |(_, f)| f.element_name(self.element));
-        let element = if name.is_empty() { name } else { format!("[{name}]") };
+            .map_or_else(|_| format!("[{}]", self.element), |(_, f)| f.element_suffix(self.element));
         format!("{}.{}{element}", self.group, self.field)
     }
 

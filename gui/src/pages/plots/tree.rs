@@ -407,7 +407,7 @@ fn found(schema: &Schema, query: &str) -> Vec<Entry> {
                 hits.push((score, hits.len(), Entry::Field(record.group, field.name.clone())));
             }
             for element in (0..field.len()).filter(|_| field.len() > 1 && whole.is_none()) {
-                let name = format!("{name}[{}]", field.element_name(element));
+                let name = format!("{name}{}", field.element_suffix(element));
                 let score =
                     search::fits(query, &name).or_else(|| search::fits(query, &format!("{name} {about}")));
                 if let Some(score) = score {
