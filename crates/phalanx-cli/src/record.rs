@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(200);
 ///
 /// The cluster does not notice: a recorder only looks on. What it could not read in time it counts, and says
 /// so at the end and in the file. The file describes itself (MCAP, Protobuf): rerun opens it, and whatever else
-/// reads such files, with the names of all fields, one topic per row and structure (/go1/row/17/state). `phalanx export` makes tables of it.
+/// reads such files, with the names of all fields, one topic per row and structure (/go1/row/17/state).
+/// `phalanx export` makes tables of it.
 #[derive(clap::Args)]
 #[command(after_help = "\
 A recording is clean (every answer there was), lossy (some were overwritten before they were read; more rounds

@@ -1,9 +1,9 @@
 //! Recordings of clusters.
 //!
 //! A [`Recorder`] follows a live cluster read-only and writes an MCAP file that says itself what is in it, so that
-//! rerun, the `mcap` packages and whatever else reads Protobuf in MCAP open it with the names of all fields. A [`Recording`] reads
-//! such a file, and dumps of single rows, back: bit by bit as an observer would have seen it. A [`Table`] is what is
-//! taken out of it as CSV or Parquet.
+//! rerun, the `mcap` packages and whatever else reads Protobuf in MCAP open it with the names of all fields. A
+//! [`Recording`] reads such a file, and dumps of single rows, back: bit by bit as an observer would have seen it. A
+//! [`Table`] is what is taken out of it as CSV or Parquet.
 //!
 //! ```no_run
 //! use phalanx_record::{Recording, Select};

@@ -171,6 +171,22 @@ impl Field {
     /// What an element is called behind the field's name, such as `[FL_hip]`, `[FL].z`, `.w` or `[13,2]`; empty for a
     /// scalar.
     pub fn element_suffix(&self, element: usize) -> String {
+        let (indices, axis) = self.element_parts(element);
+        let brackets = if indices.is_empty() { indices } else { format!("[{indices}]") };
+        axis.map_or(brackets.clone(), |axis| format!("{brackets}.{axis}"))
+    }
+
+    /// What an element is called on its own, such as `FL_hip`, `FL.z`, `w` or `13,2`; empty for a scalar.
+    pub fn element_name(&self, element: usize) -> String {
+        match self.element_parts(element) {
+            (indices, None) => indices,
+            (indices, Some(axis)) if indices.is_empty() => axis.into(),
+            (indices, Some(axis)) => format!("{indices}.{axis}"),
+        }
+    }
+
+    /// Indices or labels of an element, and its axis.
+    fn element_parts(&self, element: usize) -> (String, Option<&'static str>) {
         let axes = self.axes();
         let indexed = self.shape.len() - usize::from(axes.is_some());
         let mut rest = element;
@@ -182,13 +198,7 @@ impl Field {
             _ => i.to_string(),
         };
         let indices: Vec<_> = at[..indexed].iter().enumerate().map(index).collect();
-        let brackets = if indices.is_empty() { String::new() } else { format!("[{}]", indices.join(",")) };
-        axes.map_or(brackets.clone(), |axes| format!("{brackets}.{}", axes[at[indexed]]))
-    }
-
-    /// What an element is called on its own, such as `FL_hip`, `FL.z`, `w` or `13,2`; empty for a scalar.
-    pub fn element_name(&self, element: usize) -> String {
-        self.element_suffix(element).replace(['[', ']'], "").trim_start_matches('.').to_owned()
+        (indices.join(","), axes.map(|axes| axes[at[indexed]]))
     }
 
     /// Names along a last dimension that has no labels: the axes of vectors in a frame, the parts of a quaternion.
