@@ -100,7 +100,7 @@ package: python
 		{ echo "the wheel's controllers do not use this CPU's vectors"; exit 1; }
 
 # Whatever builds the extension needs the interpreter it is built for.
-lint doc: $(VENV)/built
+lint doc unit smoke: $(VENV)/built
 
 # One wheel for every CPython from 3.10 on, and what brings it into the Python at hand.
 wheel: $(VENV)/built
